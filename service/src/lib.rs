@@ -1,0 +1,34 @@
+//! What every Upbeat service shares, in the order in which a service meets it:
+//!
+//! 1. [`settings`]: the flags and environment variables common to all, and the parsers of durations and sizes;
+//! 2. [`logs`]: one event a line on standard output, as text or JSON;
+//! 3. [`lifecycle`]: [`run`], the one way in which a service starts, serves HTTP, and stops on a signal;
+//! 4. [`health`] and [`readiness`]: what `/health` and `/ready` answer from;
+//! 5. [`http`]: the server of these two, with its access log and a service's own routes;
+//! 6. [`healthcheck`](mod@healthcheck): the command that asks a running service, for images without a shell;
+//! 7. [`aws`]: the SDK set up once for all, and its errors in words;
+//! 8. [`connect`](mod@connect): waiting at start for what is not there yet;
+//! 9. [`backoff`]: how long to wait after a failure;
+//! 10. [`doctor`]: what a service needs, looked at once and reported to who runs it.
+//!
+//! Nothing here knows of topics or queues.
+
+pub mod aws;
+pub mod backoff;
+pub mod connect;
+pub mod doctor;
+pub mod health;
+pub mod healthcheck;
+pub mod http;
+pub mod lifecycle;
+pub mod logs;
+pub mod readiness;
+pub mod settings;
+
+pub use backoff::Backoff;
+pub use connect::connect;
+pub use health::Health;
+pub use healthcheck::healthcheck;
+pub use lifecycle::{Service, Stopped, run};
+pub use readiness::Readiness;
+pub use settings::{ServiceSettings, parse};

@@ -1,0 +1,136 @@
+//! How every service starts and stops.
+//!
+//! Start: signals are caught, the port is bound, HTTP answers, then the service's own work begins.
+//! Stop, on the first SIGTERM or Ctrl-C: unready at once, [`Service::stop`] fires, the work drains within
+//! its time, HTTP closes last. A second signal ends the process at once.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::settings::ServiceSettings;
+use crate::{Health, Readiness, http, logs};
+
+/// The exit code of a process that a second signal has ended.
+const SECOND_SIGNAL: i32 = 130;
+
+/// How much longer than its drain time the work may take before the process ends without it.
+const OVERRUN: Duration = Duration::from_secs(2);
+
+/// What a service's work is given: where to show its state, and when to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Service {
+    /// Liveness; every long-lived task is on its list.
+    pub health: Health,
+    /// Readiness; every thing that must be there is one of its conditions.
+    pub readiness: Readiness,
+    /// Fires once, when the service is to stop.
+    pub stop: CancellationToken,
+}
+
+/// How the work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything taken on was finished or given back.
+    Clean,
+    /// Something was not.
+    Unfinished,
+}
+
+/// Runs a service to its end: `start` is given the [`Service`] and returns the service's own routes and its work.
+///
+/// Exit code 0 when the work ends [`Stopped::Clean`], 1 when it does not, fails, overruns its drain time or
+/// the port can't be had, 130 on a second signal.
+pub fn run<F, W>(name: &str, version: &str, settings: &ServiceSettings, start: F) -> ExitCode
+where
+    F: FnOnce(Service) -> (Router, W),
+    W: Future<Output = anyhow::Result<Stopped>>,
+{
+    logs::start(settings.log_format);
+    let ended =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start a runtime").and_then(
+            |runtime| {
+                let ended = runtime.block_on(supervise(name, version, settings, start));
+                // A thread that waits for standard input must not keep the process.
+                runtime.shutdown_background();
+                ended
+            },
+        );
+    match ended {
+        Ok(Stopped::Clean) => ExitCode::SUCCESS,
+        Ok(Stopped::Unfinished) => ExitCode::FAILURE,
+        Err(error) => {
+            error!(error = %format_args!("{error:#}"), "failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn supervise<F, W>(name: &str, version: &str, settings: &ServiceSettings, start: F) -> anyhow::Result<Stopped>
+where
+    F: FnOnce(Service) -> (Router, W),
+    W: Future<Output = anyhow::Result<Stopped>>,
+{
+    let service = Service::default();
+    let signals = Signals::catch().context("cannot catch signals")?;
+    tokio::spawn(signals.stop(service.clone()));
+
+    let listen = settings.listen;
+    let listener = TcpListener::bind(listen).await;
+    let listener = listener
+        .with_context(|| format!("cannot listen on {listen}; --listen or LISTEN sets another address or port"))?;
+    let listening = listener.local_addr().context("cannot read the port that was bound")?;
+    info!(%version, %listening, "{name} started");
+
+    let (routes, work) = start(service.clone());
+    let close = CancellationToken::new();
+    let server = tokio::spawn(http::serve(listener, service.health, service.readiness, routes, close.clone()));
+
+    let overrun = async {
+        service.stop.cancelled().await;
+        tokio::time::sleep(settings.drain_timeout + OVERRUN).await;
+    };
+    let ended = tokio::select! {
+        ended = work => ended,
+        () = overrun => Err(anyhow::anyhow!("the work did not end within the drain timeout of {:?}", settings.drain_timeout)),
+    };
+    close.cancel();
+    server.await.context("the HTTP server failed")?;
+    ended
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// The first signal asks the service to stop, the second ends the process.
+    async fn stop(mut self, service: Service) {
+        let signal = self.next().await;
+        service.readiness.drain();
+        info!(%signal, "stopping");
+        service.stop.cancel();
+
+        let signal = self.next().await;
+        warn!(%signal, "stopped at once by a second signal");
+        std::process::exit(SECOND_SIGNAL);
+    }
+}
