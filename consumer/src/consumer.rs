@@ -1,0 +1,78 @@
+//! The consumer as its user sees it: built, then run until it is told to stop.
+
+use tokio_util::sync::CancellationToken;
+use upbeat_service::{Health, Readiness};
+
+use crate::engine::{self, Summary};
+use crate::handler::{Handler, Log};
+use crate::options::{Options, OptionsError};
+use crate::queue::Queue;
+
+/// Consumes a queue: hands each message to a handler, and deletes what was handled.
+#[derive(Debug)]
+pub struct Consumer<Q, H> {
+    queue: Q,
+    handler: H,
+    options: Options,
+    health: Health,
+    readiness: Readiness,
+}
+
+/// A consumer in the making.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<Q, H>(Consumer<Q, H>);
+
+impl<Q: Queue> Consumer<Q, Log> {
+    /// A consumer of this queue that logs each message, with [`Options::default`].
+    pub fn builder(queue: Q) -> Builder<Q, Log> {
+        Builder(Self {
+            queue,
+            handler: Log,
+            options: Options::default(),
+            health: Health::new(),
+            readiness: Readiness::default(),
+        })
+    }
+}
+
+impl<Q: Queue, H: Handler> Builder<Q, H> {
+    /// What is done with each message.
+    pub fn handler<N: Handler>(self, handler: N) -> Builder<Q, N> {
+        let Consumer { queue, options, health, readiness, .. } = self.0;
+        Builder(Consumer { queue, handler, options, health, readiness })
+    }
+
+    /// How the consumer works.
+    pub fn options(mut self, options: Options) -> Self {
+        self.0.options = options;
+        self
+    }
+
+    /// Where the consumer shows that its tasks make progress.
+    pub fn health(mut self, health: Health) -> Self {
+        self.0.health = health;
+        self
+    }
+
+    /// Where the consumer shows whether it can reach its queue.
+    pub fn readiness(mut self, readiness: Readiness) -> Self {
+        self.0.readiness = readiness;
+        self
+    }
+
+    /// `Err` names the option that can't be right, and what would do.
+    pub fn build(self) -> Result<Consumer<Q, H>, OptionsError> {
+        self.0.options.check()?;
+        Ok(self.0)
+    }
+}
+
+impl<Q: Queue, H: Handler> Consumer<Q, H> {
+    /// Consumes until `stop` fires, then drains: handlers run on, what they leave is released, all within the
+    /// drain timeout. A queue that is not there, or not now, is waited for.
+    pub async fn run(self, stop: CancellationToken) -> Summary {
+        let Self { queue, handler, options, health, readiness } = self;
+        engine::run(queue, handler, options, health, &readiness, stop).await
+    }
+}

@@ -1,0 +1,98 @@
+//! One message in flight.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Lease;
+use crate::engine::permits::Permit;
+use crate::message::{Cancellation, Payload};
+use crate::queue::Delivery;
+
+/// One message in flight. Its permit goes back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(super) delivery: Delivery,
+    pub(super) payload: Arc<Payload>,
+    pub(super) received_at: Instant,
+    pub(super) phase: Phase,
+    pub(super) cancellation: Cancellation,
+    /// The number of the current lease in the table's schedule.
+    pub(super) lease: u64,
+    pub(super) lease_until: Instant,
+    /// The lease ended before it was extended: another consumer may have the message.
+    pub(super) lost: bool,
+    _permit: Permit,
+}
+
+/// What a handler's task needs of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) delivery: Delivery,
+    pub(crate) payload: Arc<Payload>,
+    pub(crate) received_at: Instant,
+    pub(crate) cancellation: Cancellation,
+}
+
+/// How far a message in flight has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Behind another message of its group.
+    Waiting,
+    /// Its handler runs.
+    Running,
+    /// It was handled; the queue is being told.
+    Deleting,
+    /// It was not handled; the queue is being told.
+    GivingBack,
+}
+
+/// What the queue is to be told of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// Handled: delete it.
+    Delete,
+    /// Make it visible again at this time.
+    Retry { at: Instant },
+    /// Make it visible again now, so that another consumer can have it.
+    Release,
+    /// Send it to the dead-letter queue, then delete it. Where that can't be, make it visible after `otherwise`.
+    Reject { reason: String, otherwise: Duration },
+    /// Another consumer has it by now: tell the queue nothing.
+    Forget,
+}
+
+impl Entry {
+    pub(super) fn new(delivery: Delivery, payload: Arc<Payload>, permit: Permit, lease: Lease, number: u64) -> Self {
+        Self {
+            delivery,
+            payload,
+            received_at: Instant::now(),
+            phase: Phase::Running,
+            cancellation: Cancellation::default(),
+            lease: number,
+            lease_until: lease.until,
+            lost: false,
+            _permit: permit,
+        }
+    }
+
+    /// The message was delivered to us again: from now on the newer delivery is the one that counts.
+    pub(super) fn adopt(&mut self, delivery: Delivery, lease: Lease, number: u64) {
+        self.delivery = delivery;
+        self.received_at = Instant::now();
+        self.lease = number;
+        self.lease_until = lease.until;
+        self.lost = false;
+    }
+
+    pub(super) fn job(&self) -> Job {
+        Job {
+            delivery: self.delivery.clone(),
+            payload: Arc::clone(&self.payload),
+            received_at: self.received_at,
+            cancellation: self.cancellation.clone(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The `consumer` binary: the library with SQS behind it and a built-in handler before it.
+
+use std::process::ExitCode;
+
+use axum::Router;
+use tracing::info;
+use upbeat_consumer::queue::sqs::SqsQueue;
+use upbeat_consumer::settings::{Command, Settings};
+use upbeat_consumer::{Consumer, tools};
+use upbeat_service::settings::refuse;
+use upbeat_service::{Service, Stopped, connect, healthcheck, parse, run};
+
+fn main() -> ExitCode {
+    let mut settings: Settings = parse();
+    match settings.command.take() {
+        Some(Command::Healthcheck) => healthcheck(&settings.service),
+        Some(Command::Tool(tool)) => tools::run(tool, &settings),
+        None => {
+            if let Err(contradiction) = settings.check() {
+                refuse(contradiction);
+            }
+            let service_settings = settings.service.clone();
+            run("consumer", env!("CARGO_PKG_VERSION"), &service_settings, |service| {
+                (Router::new(), consume(settings, service))
+            })
+        }
+    }
+}
+
+async fn consume(settings: Settings, service: Service) -> anyhow::Result<Stopped> {
+    let handler = settings.consumer.handler.handler()?;
+    let address = &settings.consumer.queue;
+    let find = async |config: &_| Ok(Box::pin(SqsQueue::find(config, address)).await?);
+    let found = Box::pin(connect(&service, "connection", find)).await;
+    let Some(queue) = found else {
+        info!("stopped before the queue was found");
+        return Ok(Stopped::Clean);
+    };
+    let consumer = Consumer::builder(queue)
+        .handler(handler)
+        .options(settings.options())
+        .health(service.health)
+        .readiness(service.readiness)
+        .build()?;
+    let summary = Box::pin(consumer.run(service.stop)).await;
+    info!(handled = summary.handled, released = summary.released, abandoned = summary.abandoned, "stopped");
+    Ok(if summary.is_clean() { Stopped::Clean } else { Stopped::Unfinished })
+}

@@ -1,0 +1,93 @@
+//! How much is received, and at what cost in requests.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use upbeat_consumer::{Message, Options};
+
+use crate::scene::{Running, Seen, options, queue, until};
+
+#[tokio::test(start_paused = true)]
+async fn never_more_messages_run_than_there_are_permits_and_all_permits_are_used() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    (0..500).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+    let running = Running::start(&queue, Options { concurrency: 35, ..options() }, seen.slow(Duration::from_secs(2)));
+    until("the queue is empty", || queue.is_empty()).await;
+    assert_eq!(seen.most_running(), 35);
+    assert_eq!(running.stop().await.handled, 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_message_does_not_hold_up_those_received_with_it() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    queue.send("slow").unwrap();
+    (0..1000).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+    let noted = seen.clone();
+    let running = Running::start(&queue, options(), move |message: Message| {
+        noted.note(&message);
+        async move {
+            if message.body() == "slow" {
+                sleep(Duration::from_mins(20)).await;
+            }
+        }
+    });
+    let started = Instant::now();
+    until("all others are deleted", || queue.deleted() == 1000).await;
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+    assert_eq!(running.stop().await.released, 1, "the slow one, when the drain time was used up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_with_few_permits_does_not_wait_for_full_batches() {
+    for concurrency in [1, 2, 5, 9] {
+        let (queue, seen) = (queue("messages"), Seen::default());
+        (0..100).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+        let running =
+            Running::start(&queue, Options { concurrency, ..options() }, seen.slow(Duration::from_millis(10)));
+        let started = Instant::now();
+        until("the queue is empty", || queue.is_empty()).await;
+        assert!(started.elapsed() < Duration::from_secs(5), "{concurrency}: {:?}", started.elapsed());
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_consumer_has_one_long_poll_open() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    let running = Running::start(&queue, Options { concurrency: 100, ..options() }, seen.slow(Duration::ZERO));
+    (0..1000).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+    until("the queue is empty", || queue.is_empty()).await;
+    sleep(Duration::from_mins(1)).await;
+    let before = queue.requests().receive;
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(queue.requests().open_polls, 1);
+    assert_eq!(queue.requests().receive - before, 30, "one every 20 s");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_consumer_needs_a_fifth_of_a_request_for_a_message() {
+    for handler in [0, 20] {
+        let (queue, seen) = (queue("messages"), Seen::default());
+        (0..10_000).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+        let options = Options { concurrency: 100, ..options() };
+        let running = Running::start(&queue, options, seen.slow(Duration::from_millis(handler)));
+        until("the queue is empty", || queue.is_empty()).await;
+        let requests = queue.requests();
+        assert!(requests.receive + requests.delete <= 2050 + 20, "{requests:?}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_in_flight_are_bounded() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    (0..60).for_each(|_| drop(queue.send("x".repeat(1 << 20)).unwrap()));
+    let options = Options { concurrency: 60, max_in_flight_bytes: 8 << 20, ..options() };
+    let running = Running::start(&queue, options, seen.slow(Duration::from_secs(10)));
+    until("the first are handled", || queue.deleted() > 20).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(queue.counts().in_flight <= 8, "{:?}", queue.counts());
+    until("the queue is empty", || queue.is_empty()).await;
+    running.stop().await;
+}
