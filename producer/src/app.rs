@@ -1,0 +1,90 @@
+//! How the binary starts and stops: the topic is waited for, the sources publish, and on a stop all is flushed.
+
+use std::time::Duration;
+
+use axum::Router;
+use tracing::info;
+use upbeat_service::readiness::Condition;
+use upbeat_service::{Service, Stopped, connect};
+
+use crate::core::Summary;
+use crate::producer::Producer;
+use crate::settings::{Settings, Source};
+use crate::sources::http::{self, Gateway};
+use crate::sources::interval;
+use crate::sources::publish_lines::{PublishLines, Report};
+
+/// The condition on readiness, and the task on liveness while the topic is looked for.
+const TOPIC: &str = "topic";
+
+/// The producer's routes, and its work: until the service is to stop, or until the lines are at their end.
+pub fn start(
+    service: Service,
+    settings: Settings,
+    source: Source,
+    drain_timeout: Duration,
+) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
+    let gateway = Gateway::default();
+    let routes = http::routes(gateway.clone());
+    // The publish loop's hold on the condition that `connect` will find met. Made before HTTP answers, so that the
+    // service is not ready for a moment.
+    let condition = service.readiness.condition(TOPIC);
+    (routes, async move {
+        let Some(producer) = connect_producer(&service, condition, &settings).await else {
+            // What there was to read was not.
+            return Ok(if source.ends() { Stopped::Unfinished } else { Stopped::Clean });
+        };
+        gateway.open(producer.clone());
+        let (summary, lines) = publish(&service, &source, &producer, drain_timeout).await?;
+        let Summary { published, refused, failed, abandoned } = summary;
+        match lines {
+            None => info!(published, refused, failed, abandoned, "stopped"),
+            Some(Report { lines, blank, failed: lines_failed, complete, .. }) => {
+                info!(published, refused, failed, abandoned, lines, blank, lines_failed, complete, "stopped");
+            }
+        }
+        let all_published = abandoned == 0 && lines.is_none_or(|lines| lines.all_published());
+        Ok(if all_published { Stopped::Clean } else { Stopped::Unfinished })
+    })
+}
+
+async fn connect_producer(service: &Service, condition: Condition, settings: &Settings) -> Option<Producer> {
+    let sns = Box::pin(connect(service, TOPIC, async |config| settings.topic.connect(config).await)).await?;
+    info!(topic = %sns.arn(), "publishing");
+    let producer = Producer::builder(sns)
+        .linger(settings.linger)
+        .max_in_flight(settings.max_batches_in_flight.into())
+        .retry_for(settings.retry_for.0)
+        .buffer(settings.buffer.0)
+        .default_group(settings.group_id.0.as_str())
+        .group_batch(settings.group_batch.into())
+        .health(&service.health)
+        .condition(condition)
+        .build();
+    Some(producer)
+}
+
+/// Publishes what comes from the source until it ends or the service is to stop, then flushes.
+async fn publish(
+    service: &Service,
+    source: &Source,
+    producer: &Producer,
+    drain_timeout: Duration,
+) -> anyhow::Result<(Summary, Option<Report>)> {
+    let mut lines = match source {
+        Source::None => {
+            service.stop.cancelled().await;
+            return Ok((producer.close(drain_timeout).await, None));
+        }
+        Source::Interval(period) => {
+            interval::publish(producer, *period, service).await;
+            return Ok((producer.close(drain_timeout).await, None));
+        }
+        Source::Stdin => PublishLines::of_stdin(producer, &service.health),
+        Source::File(path) => PublishLines::of_file(path, producer, &service.health).await?,
+    };
+    lines.run(producer, &service.stop).await;
+    service.readiness.drain();
+    let (summary, report) = tokio::join!(producer.close(drain_timeout), lines.finish());
+    Ok((summary, Some(report)))
+}

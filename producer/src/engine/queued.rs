@@ -1,0 +1,150 @@
+//! A message on its way through the engine, and the batch it travels in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tracing::warn;
+use upbeat_service::Backoff;
+
+use crate::batch::{Batch, MAX_ENTRIES};
+use crate::core::Core;
+use crate::entry::Entry;
+use crate::error::SendError;
+use crate::producer::Published;
+use crate::refusal::Refusal;
+
+/// A message, and the engine's own notes about it.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) entry: Entry,
+    pub(crate) pending: Pending,
+}
+
+/// What the engine knows of a message beside its content.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) reply: oneshot::Sender<Result<Published, SendError>>,
+    pub(crate) taken: Instant,
+    /// Since its first failure.
+    pub(crate) failing_since: Option<Instant>,
+    pub(crate) backoff: Backoff,
+    /// A batch was refused whole, so this is to be tried without others.
+    pub(crate) alone: bool,
+    /// Its place in the buffer; given back when the message is settled.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// A batch under way, with the notes of each of its entries.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) batch: Batch,
+    pub(crate) pending: ArrayVec<Pending, MAX_ENTRIES>,
+}
+
+/// A message that is to be tried again: with the next batch, or not before it has rested.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) queued: Queued,
+    pub(crate) not_before: Option<Instant>,
+}
+
+impl Flight {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { batch: Batch::new(max_bytes), pending: ArrayVec::new() }
+    }
+
+    /// Whether a message fits, and is one that may go with those already there.
+    pub(crate) fn has_room_for(&self, queued: &Queued) -> bool {
+        let alone = queued.pending.alone || self.pending.first().is_some_and(|first| first.alone);
+        self.batch.has_room_for(queued.entry.bytes()) && (self.batch.is_empty() || !alone)
+    }
+
+    /// Takes along a message for which there is room.
+    pub(crate) fn push(&mut self, Queued { entry, pending }: Queued) {
+        if self.batch.push(entry).is_none() {
+            self.pending.push(pending);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(crate) fn groups(&self) -> ArrayVec<Arc<str>, MAX_ENTRIES> {
+        let mut groups = ArrayVec::<Arc<str>, MAX_ENTRIES>::new();
+        for group in self.batch.entries().iter().filter_map(Entry::group_id) {
+            // A group's entries stand together.
+            if groups.last() != Some(group) {
+                groups.push(Arc::clone(group));
+            }
+        }
+        groups
+    }
+
+    pub(crate) fn into_queued(self) -> impl Iterator<Item = Queued> {
+        let entries = self.batch.into_entries().into_iter();
+        entries.zip(self.pending).map(|(entry, pending)| Queued { entry, pending })
+    }
+}
+
+impl Queued {
+    /// The message's content was refused by the topic.
+    pub(crate) fn refuse(self, core: &Core, reason: String) {
+        core.counters.refused_by_topic();
+        self.fail(core, SendError::Refused(Refusal::Sns { reason }));
+    }
+
+    /// The message was tried for long enough.
+    pub(crate) fn give_up(self, core: &Core, reason: String, tried_for: Duration) {
+        core.counters.failed();
+        self.fail(core, SendError::Unpublished { reason, tried_for });
+    }
+
+    /// Time ran out before the message was settled.
+    pub(crate) fn abandon(self, core: &Core) {
+        self.fail(core, SendError::Abandoned);
+    }
+
+    fn fail(self, core: &Core, error: SendError) {
+        let Self { entry, pending } = self;
+        warn!(id = %entry.id(), topic = %core.topic.name, bytes = entry.body().len(), %error, "not published");
+        // Whoever dropped the ticket does not want to know.
+        drop(pending.reply.send(Err(error)));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::message::Message;
+    use crate::publisher::Description;
+
+    /// A message of so many bytes in all, on a FIFO topic if it has a group.
+    pub(crate) fn queued(id: usize, bytes: usize, group: Option<&str>) -> Queued {
+        let topic =
+            if group.is_some() { Description::fifo("messages.fifo") } else { Description::standard("messages") };
+        let id = id.to_string();
+        let mut message = Message::new("x".repeat(bytes - "idString".len() - id.len())).id(id);
+        message.group_id = group.map(str::to_owned);
+        let entry = Entry::check(message, &topic, None).unwrap();
+        assert_eq!(entry.bytes(), bytes);
+        let pending = Pending {
+            reply: oneshot::channel().0,
+            taken: Instant::now(),
+            failing_since: None,
+            backoff: Backoff::default(),
+            alone: false,
+            _room: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        };
+        Queued { entry, pending }
+    }
+
+    pub(crate) fn id(queued: &Queued) -> usize {
+        queued.entry.id().to_string().parse().unwrap()
+    }
+}

@@ -1,0 +1,42 @@
+//! The producer service: publishes messages to an SNS topic. The work is in the library; here it is set up.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use upbeat_producer::{app, settings::Settings};
+use upbeat_service::settings::refuse;
+use upbeat_service::{ServiceSettings, healthcheck, parse, run};
+
+/// Publishes messages to an SNS topic: one every so often, the lines of standard input or of a file, and what is
+/// posted to /messages.
+///
+/// AWS is set up by AWS's own variables: region, endpoint, credentials.
+#[derive(Debug, Parser)]
+#[command(name = "producer", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    settings: Settings,
+
+    #[command(flatten)]
+    service: ServiceSettings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask the producer that runs here whether it is up: exit code 0 if it is, 1 if not
+    Healthcheck(ServiceSettings),
+}
+
+fn main() -> ExitCode {
+    let Cli { command, settings, service } = parse();
+    if let Some(Command::Healthcheck(service)) = command {
+        return healthcheck(&service);
+    }
+    let source = settings.source().unwrap_or_else(|reason| refuse(reason));
+    run("producer", env!("CARGO_PKG_VERSION"), &service, |running| {
+        app::start(running, settings, source, service.drain_timeout)
+    })
+}

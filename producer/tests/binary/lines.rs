@@ -1,0 +1,74 @@
+//! Lines of standard input and of files.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use upbeat_testkit::process::Input;
+use upbeat_testkit::{Count, Options, Signal};
+
+use super::{SOON, producer};
+
+#[tokio::test]
+async fn every_line_of_standard_input_arrives_and_the_process_ends_with_0_and_a_summary() {
+    let (resources, command) = producer(Options::default()).await;
+    let service = command.arg("--stdin").input(Input::Pipe).start().await;
+    let sent: Vec<_> = (0..500).map(|n| format!("{{\"line\":{n},\"text\":\"ä {}\"}}", "x".repeat(n % 97))).collect();
+    for line in &sent {
+        service.write_line(line);
+        service.write_line(" ");
+    }
+    service.close_input();
+    assert_eq!(service.wait_exit(SOON).await, 0);
+    let [summary] = &service.events("stopped")[..] else { panic!("one summary: {service:?}") };
+    let number = |field| summary.number(field).unwrap();
+    assert_eq!((number("lines"), number("blank"), number("published"), number("failed")), (1000, 500, 500, 0));
+    let arrived = resources.queue.drain_until(500, SOON).await;
+    Count::of(sent, arrived.into_iter().map(|message| message.body)).assert_exactly_once();
+}
+
+#[tokio::test]
+async fn lines_of_a_file_that_can_not_be_published_are_named_and_the_others_arrive() {
+    let (resources, command) = producer(Options::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    let too_long = vec![b'x'; 300_000];
+    let lines = [&b"one"[..], b"not \xff UTF-8", &too_long, b"", b"bell \x07", b"six"];
+    fs::write(&file, lines.join(&b'\n')).unwrap();
+    let service = command.args(["--file", file.to_str().unwrap()]).spawn().await;
+    assert_eq!(service.wait_exit(SOON).await, 1);
+    let failed = service.events("line not published");
+    let reasons: BTreeMap<_, _> =
+        failed.iter().map(|event| (event.number("line").unwrap(), event.text("error"))).collect();
+    assert_eq!(reasons.keys().copied().collect::<Vec<_>>(), [2, 3, 5], "{reasons:?}");
+    assert!(reasons[&2].contains("UTF-8") && reasons[&3].contains("262144") && reasons[&5].contains("character"));
+    let arrived = resources.queue.drain_until(2, SOON).await;
+    Count::of(["one", "six"], arrived.iter().map(|message| &*message.body)).assert_exactly_once();
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_publishes_what_was_read_and_says_that_there_was_more() {
+    let (resources, command) = producer(Options::default()).await;
+    let service = command.arg("--stdin").input(Input::Pipe).start().await;
+    for n in 0..50 {
+        service.write_line(&n.to_string());
+    }
+    service.wait_events("published", 50, SOON).await;
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.wait_exit(SOON).await, 1);
+    assert_eq!(service.events("stopped")[0].0["complete"], false);
+    assert_eq!(resources.queue.drain_until(50, SOON).await.len(), 50);
+}
+
+#[tokio::test]
+async fn lines_to_a_fifo_topic_arrive_in_their_order() {
+    let (resources, command) = producer(Options { fifo: true, ..Options::default() }).await;
+    let service = command.arg("--stdin").input(Input::Pipe).start().await;
+    for n in 0..60 {
+        service.write_line(&format!("line {n}"));
+    }
+    service.close_input();
+    assert_eq!(service.wait_exit(SOON).await, 0);
+    let arrived = resources.queue.drain_until(60, SOON).await;
+    let arrived: Vec<_> = arrived.into_iter().map(|message| message.body).collect();
+    assert_eq!(arrived, (0..60).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
