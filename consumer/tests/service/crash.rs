@@ -1,6 +1,6 @@
 //! kill -9.
 
-use upbeat_testkit::{Count, LocalStack, Options, Resources};
+use upbeat_testkit::{Count, LocalStack, Options, Resources, Signal};
 
 use crate::{LIMIT, bodies, consumer, handled};
 
@@ -9,18 +9,21 @@ async fn a_consumer_killed_again_and_again_loses_nothing() {
     let localstack = LocalStack::shared().await;
     // Killed so often, a message may well be received more than five times.
     let resources = Resources::make(localstack, Options { max_receive_count: None, ..Options::default() }).await;
-    let sent = bodies(1000);
+    let sent = bodies(10_000);
     resources.queue.send(&sent).await;
     let consumer = consumer(localstack, &resources).args(["--lease", "2s"]);
     let mut all_handled = Vec::new();
-    for round in 1..=5 {
+    for _ in 0..20 {
         let running = consumer.start().await;
-        running.wait_events("received", round * 20, LIMIT).await;
+        // Fewer than there are, so that each of them is killed amid its work.
+        running.wait_events("received", fastrand::usize(1..450), LIMIT).await;
         running.kill().await;
         all_handled.extend(handled(&running));
     }
     let last = consumer.start().await;
     resources.queue.wait_empty(LIMIT).await;
+    last.signal(Signal::SIGTERM);
+    assert_eq!(last.wait_exit(LIMIT).await, 0);
     all_handled.extend(handled(&last));
     Count::of(sent, all_handled).assert_nothing_lost();
 }

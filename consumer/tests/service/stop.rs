@@ -10,13 +10,14 @@ use crate::{LIMIT, bodies, consumer, handled};
 async fn a_consumer_stopped_again_and_again_loses_and_repeats_nothing() {
     let localstack = LocalStack::shared().await;
     let resources = Resources::make(localstack, Options::default()).await;
-    let sent = bodies(1000);
+    let sent = bodies(10_000);
     resources.queue.send(&sent).await;
     let consumer = consumer(localstack, &resources);
     let mut all_handled = Vec::new();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGTERM, Signal::SIGTERM] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT].repeat(10) {
         let running = consumer.start().await;
-        running.wait_events("received", 50, LIMIT).await;
+        // Fewer than there are, so that each of them is stopped amid its work.
+        running.wait_events("received", fastrand::usize(1..450), LIMIT).await;
         running.signal(signal);
         assert_eq!(running.wait_exit(LIMIT).await, 0, "{running:?}");
         assert_eq!(running.events("stopped").len(), 1);
