@@ -93,7 +93,7 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
     let (orders, ordered) = mpsc::channel(options.concurrency + 1);
     info!(queue = %info.name, fifo = info.fifo, concurrency = options.concurrency, ?lease, "consuming");
     let engine = Arc::new(Engine {
-        permits: Permits::new(options.concurrency, options.max_in_flight_bytes),
+        permits: Permits::new(options.concurrency, options.max_in_flight_bytes, options.max_batch_wait),
         breaker: Breaker::new(options.breaker_threshold),
         in_flight: InFlight::default(),
         counts: Counts::default(),

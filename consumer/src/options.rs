@@ -18,6 +18,9 @@ pub struct Options {
     /// How long a message is received for; extended while it is in flight. Whole seconds, at least 1; the queue's
     /// own visibility timeout if that is shorter. 30 s.
     pub lease: Duration,
+    /// How long a receive waits for room for ten messages, and a delete for nine others, so that a message costs
+    /// as few requests as may be; 0 is not at all. 1 s.
+    pub max_batch_wait: Duration,
     /// How long a handler may take. 12 h, the most that SQS allows, less five minutes.
     pub handler_timeout: Duration,
     /// How long a receive that waits may go on after the stop. 1 s.
@@ -39,6 +42,7 @@ impl Default for Options {
             max_in_flight_bytes: 64 << 20,
             wait: MAX_WAIT,
             lease: Duration::from_secs(30),
+            max_batch_wait: Duration::from_secs(1),
             handler_timeout: Duration::from_mins(12 * 60 - 5),
             poll_grace: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(30),

@@ -73,6 +73,10 @@ pub struct ConsumerSettings {
     #[arg(long, env = "LEASE", default_value = "30s", value_name = "DURATION", value_parser = positive_duration)]
     lease: Duration,
 
+    /// How long a receive waits for room for ten messages, and a delete for nine others
+    #[arg(long, env = "MAX_BATCH_WAIT", default_value = "1s", value_name = "DURATION", value_parser = duration)]
+    max_batch_wait: Duration,
+
     /// How long a handler may take, at most 12h
     #[arg(long, env = "HANDLER_TIMEOUT", default_value = "11h 55m", value_name = "DURATION", value_parser = positive_duration)]
     handler_timeout: Duration,
@@ -105,6 +109,7 @@ impl Settings {
             max_in_flight_bytes: consumer.max_in_flight_bytes,
             wait: consumer.wait_time,
             lease: consumer.lease,
+            max_batch_wait: consumer.max_batch_wait,
             handler_timeout: consumer.handler_timeout,
             poll_grace: consumer.poll_grace,
             drain_timeout: self.service.drain_timeout,

@@ -12,6 +12,8 @@ from botocore.config import Config
 
 MAX_RECEIVES = "5"
 VISIBILITY_TIMEOUT = "30"
+# The longest there is: a dead letter's time runs from when it was first sent, and somebody has to find it.
+DEAD_LETTERS = {"MessageRetentionPeriod": str(14 * 24 * 60 * 60)}
 
 # LocalStack's own address, from the setting it was started with: "127.0.0.1:4566", "0.0.0.0:4566,0.0.0.0:443", ":4566".
 port = os.environ.get("GATEWAY_LISTEN", "").split(",")[0].rpartition(":")[2]
@@ -46,7 +48,7 @@ def make_queue(name: str, attributes: dict[str, str]) -> str:
 def make_subscribed_queue(topic: str, queue: str, dead_letter_queue: str, *, raw: bool) -> None:
     """Makes all three, and delivers the topic's messages to the queue: as they are (raw), or in SNS's JSON envelope."""
     topic_arn = make_topic(topic)
-    redrive = {"deadLetterTargetArn": make_queue(dead_letter_queue, {}), "maxReceiveCount": MAX_RECEIVES}
+    redrive = {"deadLetterTargetArn": make_queue(dead_letter_queue, DEAD_LETTERS), "maxReceiveCount": MAX_RECEIVES}
     allow_topic = {
         "Version": "2012-10-17",
         "Statement": {

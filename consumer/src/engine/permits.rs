@@ -9,9 +9,6 @@ use tokio::time::timeout;
 
 use crate::queue::MAX_BATCH;
 
-/// How long a receive waits for a full batch of permits before it goes with what there is.
-const FULL_BATCH_WAIT: Duration = Duration::from_secs(1);
-
 /// Bytes are counted in units of this many, so that a semaphore can count them.
 const UNIT: u64 = 1024;
 
@@ -27,6 +24,8 @@ pub(super) struct Permits {
     messages: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     concurrency: usize,
+    /// How long a receive waits for a full batch of permits before it goes with what there is.
+    max_batch_wait: Duration,
     /// The size of a message to be expected, in units.
     guess: AtomicU32,
     most_units: u32,
@@ -49,24 +48,25 @@ pub(super) struct Permit {
 }
 
 impl Permits {
-    pub(super) fn new(concurrency: usize, max_bytes: u64) -> Self {
+    pub(super) fn new(concurrency: usize, max_bytes: u64, max_batch_wait: Duration) -> Self {
         let most_units = u32::try_from(max_bytes / UNIT).unwrap_or(u32::MAX).clamp(1, u32::MAX / 2);
         Self {
             messages: Arc::new(Semaphore::new(concurrency)),
             bytes: Arc::new(Semaphore::new(most_units as usize)),
             concurrency,
+            max_batch_wait,
             guess: AtomicU32::new(SMALLEST_GUESS),
             most_units,
             turn: Mutex::new(()),
         }
     }
 
-    /// Waits for room for `wanted` messages; once there is room for one, at most a second longer. Cancel safe.
+    /// Waits for room for `wanted` messages; once there is room for one, at most `max_batch_wait` longer. Cancel safe.
     pub(super) async fn reserve(&self, wanted: usize) -> Reservation {
         let wanted = wanted.min(MAX_BATCH).min(self.concurrency);
         let _turn = self.turn.lock().await;
         let mut messages = take(&self.messages, 1).await;
-        let full = timeout(FULL_BATCH_WAIT, take(&self.messages, wanted - 1)).await;
+        let full = timeout(self.max_batch_wait, take(&self.messages, wanted - 1)).await;
         let more = match full {
             Ok(more) => more,
             Err(_) => take(&self.messages, self.messages.available_permits().min(wanted - 1)).await,
@@ -126,21 +126,23 @@ impl Reservation {
 mod tests {
     use super::*;
 
+    const WAIT: Duration = Duration::from_secs(1);
+
     #[tokio::test(start_paused = true)]
-    async fn a_receive_waits_a_second_for_ten_permits_and_then_takes_what_there_is() {
-        let permits = Permits::new(12, 1 << 20);
+    async fn a_receive_waits_so_long_for_ten_permits_and_then_takes_what_there_is() {
+        let permits = Permits::new(12, 1 << 20, WAIT);
         let first = permits.reserve(MAX_BATCH).await;
         assert_eq!(first.messages(), 10);
         let started = tokio::time::Instant::now();
         let second = permits.reserve(MAX_BATCH).await;
-        assert_eq!((second.messages(), started.elapsed()), (2, FULL_BATCH_WAIT));
+        assert_eq!((second.messages(), started.elapsed()), (2, WAIT));
         drop((first, second));
         assert!(permits.all_free());
     }
 
     #[tokio::test(start_paused = true)]
     async fn large_messages_make_the_next_reservation_smaller_and_small_ones_restore_it() {
-        let permits = Permits::new(100, 2 << 20);
+        let permits = Permits::new(100, 2 << 20, WAIT);
         let mut reservation = permits.reserve(MAX_BATCH).await;
         let large = reservation.permit(&permits, 1 << 20);
         drop(reservation);

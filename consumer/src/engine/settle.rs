@@ -16,9 +16,6 @@ use crate::queue::{
     Batch, DeadLetter, EntryError, EntryResults, ErrorKind, MAX_BATCH, MAX_VISIBILITY, Queue, QueueError, ReceiptHandle,
 };
 
-/// How long a batch waits to become full.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// SQS counts its limit from the receive, so what is left after a long handler is less than all of it.
 const LONGEST_RETRY: Duration = MAX_VISIBILITY.saturating_sub(Duration::from_mins(5));
 
@@ -57,7 +54,8 @@ pub(super) async fn settle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, mut 
     loop {
         beat.beat(TICK * 2);
         let stopping = engine.stop.is_cancelled();
-        let wake = [deletes.flush_at(), visibilities.flush_at()].into_iter().flatten();
+        let longest = engine.options.max_batch_wait;
+        let wake = [deletes.flush_at(longest), visibilities.flush_at(longest)].into_iter().flatten();
         let wake = wake.fold(Instant::now() + TICK, Instant::min);
         tokio::select! {
             biased;
@@ -96,13 +94,14 @@ impl Pending {
         self.flush(engine, MAX_BATCH);
     }
 
-    fn flush_at(&self) -> Option<Instant> {
-        (!self.batch.is_empty()).then(|| self.since + LINGER)
+    fn flush_at(&self, longest: Duration) -> Option<Instant> {
+        (!self.batch.is_empty()).then(|| self.since + longest)
     }
 
     /// Sends the batch off if there is `enough` in it or it has waited long enough.
     fn flush<Q: Queue, H: Handler>(&mut self, engine: &Arc<Engine<Q, H>>, enough: usize) {
-        if self.flush_at().is_some_and(|at| self.batch.len() >= enough || at <= Instant::now()) {
+        let at = self.flush_at(engine.options.max_batch_wait);
+        if at.is_some_and(|at| self.batch.len() >= enough || at <= Instant::now()) {
             engine.spawn(confirm(Arc::clone(engine), self.phase, std::mem::take(&mut self.batch)));
         }
     }

@@ -52,6 +52,20 @@ async fn a_consumer_with_few_permits_does_not_wait_for_full_batches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_waits_for_others_no_longer_than_the_batch_may() {
+    for wait in [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(7)] {
+        let (queue, seen) = (queue("messages"), Seen::default());
+        queue.send("alone").unwrap();
+        let started = Instant::now();
+        let running = Running::start(&queue, Options { max_batch_wait: wait, ..options() }, seen.slow(Duration::ZERO));
+        until("it is deleted", || queue.is_empty()).await;
+        let over = started.elapsed().checked_sub(wait);
+        assert!(over.is_some_and(|over| over < Duration::from_secs(1)), "{wait:?}: {:?}", started.elapsed());
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_consumer_has_one_long_poll_open() {
     let (queue, seen) = (queue("messages"), Seen::default());
     let running = Running::start(&queue, Options { concurrency: 100, ..options() }, seen.slow(Duration::ZERO));

@@ -18,6 +18,10 @@ fn received(id: &str, receipt: &str, group: Option<&str>) -> Received {
     Received { delivery, payload: Payload::new("body".to_owned(), Attributes::default()) }
 }
 
+fn room_for(messages: usize) -> (InFlight, Permits) {
+    (InFlight::default(), Permits::new(messages, 1 << 20, Duration::ZERO))
+}
+
 async fn admit(table: &InFlight, permits: &Permits, received: Received, ordered: bool) -> Admission {
     let permit = permits.reserve(1).await.permit(permits, 4);
     table.admit(received, permit, Lease::new(Instant::now(), LEASE), ordered)
@@ -25,7 +29,7 @@ async fn admit(table: &InFlight, permits: &Permits, received: Received, ordered:
 
 #[tokio::test(start_paused = true)]
 async fn a_second_delivery_of_a_message_in_flight_is_adopted_and_its_permit_comes_back() {
-    let (table, permits) = (InFlight::default(), Permits::new(2, 1 << 20));
+    let (table, permits) = room_for(2);
     assert!(matches!(admit(&table, &permits, received("a", "1", None), false).await, Admission::Start(_)));
     assert!(matches!(admit(&table, &permits, received("a", "2", None), false).await, Admission::Adopted));
     assert_eq!(table.receipt("a", Phase::Running), Some(ReceiptHandle("2".to_owned())));
@@ -36,7 +40,7 @@ async fn a_second_delivery_of_a_message_in_flight_is_adopted_and_its_permit_come
 
 #[tokio::test(start_paused = true)]
 async fn messages_of_a_group_have_their_turn_one_after_the_other() {
-    let (table, permits) = (InFlight::default(), Permits::new(9, 1 << 20));
+    let (table, permits) = room_for(9);
     assert!(matches!(admit(&table, &permits, received("a", "1", Some("g")), true).await, Admission::Start(_)));
     assert!(matches!(admit(&table, &permits, received("b", "2", Some("g")), true).await, Admission::Wait));
     assert!(matches!(admit(&table, &permits, received("c", "3", Some("h")), true).await, Admission::Start(_)));
@@ -47,7 +51,7 @@ async fn messages_of_a_group_have_their_turn_one_after_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_message_that_waits_takes_the_others_that_wait_with_it() {
-    let (table, permits) = (InFlight::default(), Permits::new(9, 1 << 20));
+    let (table, permits) = room_for(9);
     for id in ["a", "b", "c"] {
         admit(&table, &permits, received(id, id, Some("g")), true).await;
     }
@@ -61,7 +65,7 @@ async fn a_lost_message_that_waits_takes_the_others_that_wait_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn leases_of_messages_that_are_gone_do_not_pile_up() {
-    let (table, permits) = (InFlight::default(), Permits::new(9, 1 << 20));
+    let (table, permits) = room_for(9);
     admit(&table, &permits, received("slow", "s", None), false).await;
     for n in 0..10_000 {
         let id = n.to_string();
@@ -75,7 +79,7 @@ async fn leases_of_messages_that_are_gone_do_not_pile_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replaced_lease_is_not_due_and_an_answer_to_it_changes_nothing() {
-    let (table, permits) = (InFlight::default(), Permits::new(9, 1 << 20));
+    let (table, permits) = room_for(9);
     admit(&table, &permits, received("a", "1", None), false).await;
     tokio::time::advance(LEASE).await;
     let old = table.due_leases(Instant::now()).remove(0);
@@ -89,7 +93,7 @@ async fn a_replaced_lease_is_not_due_and_an_answer_to_it_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_was_handled_before_is_deleted_again_and_not_handled() {
-    let (table, permits) = (InFlight::default(), Permits::new(9, 1 << 20));
+    let (table, permits) = room_for(9);
     admit(&table, &permits, received("a", "1", None), false).await;
     table.remember_handled(&"a".into());
     table.remove("a");
@@ -98,7 +102,7 @@ async fn a_message_that_was_handled_before_is_deleted_again_and_not_handled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_comes_again_while_it_is_given_back_begins_anew() {
-    let (table, permits) = (InFlight::default(), Permits::new(9, 1 << 20));
+    let (table, permits) = room_for(9);
     admit(&table, &permits, received("a", "1", Some("g")), true).await;
     table.enter("a", Phase::GivingBack);
     assert!(matches!(admit(&table, &permits, received("a", "2", Some("g")), true).await, Admission::Start(_)));
