@@ -33,6 +33,37 @@ async fn a_consumer_stopped_again_and_again_loses_and_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_poll_brings_within_its_grace_is_released_at_once() {
+    let localstack = LocalStack::shared().await;
+    let resources = Resources::make(localstack, Options::default()).await;
+    let idle = consumer(localstack, &resources).args(["--poll-grace", "20s", "--drain-timeout", "45s"]).start().await;
+    idle.wait_ready().await;
+    idle.signal(Signal::SIGTERM);
+    idle.wait_events("stopping", 1, LIMIT).await;
+    resources.queue.send(["late"]).await;
+    assert_eq!(idle.wait_exit(LIMIT).await, 0);
+    assert!(handled(&idle).is_empty());
+    let counts = resources.queue.counts().await;
+    assert_eq!((counts.visible, counts.in_flight), (1, 0));
+}
+
+#[tokio::test]
+async fn what_a_poll_that_was_cut_off_may_swallow_is_back_within_the_lease() {
+    let localstack = LocalStack::shared().await;
+    let visibility_timeout = Duration::from_mins(10);
+    let resources = Resources::make(localstack, Options { visibility_timeout, ..Options::default() }).await;
+    let consumer = consumer(localstack, &resources).args(["--lease", "3s"]);
+    let idle = consumer.start().await;
+    idle.wait_ready().await;
+    idle.signal(Signal::SIGTERM);
+    assert_eq!(idle.wait_exit(LIMIT).await, 0);
+    resources.queue.send(["next"]).await;
+    let next = consumer.start().await;
+    next.wait_events("deleted", 1, LIMIT).await;
+    assert_eq!(handled(&next), ["next"]);
+}
+
+#[tokio::test]
 async fn handlers_run_on_after_the_signal_and_their_messages_are_deleted() {
     let localstack = LocalStack::shared().await;
     let resources = Resources::make(localstack, Options::default()).await;
