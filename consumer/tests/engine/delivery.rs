@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use upbeat_consumer::queue::memory::{Faults, MemoryQueue};
+use upbeat_consumer::queue::ErrorKind;
+use upbeat_consumer::queue::memory::{Faults, MemoryQueue, NewMessage};
 use upbeat_consumer::{Message, Options};
 
 use crate::scene::{Running, Seen, options, queue, until};
@@ -85,6 +86,24 @@ async fn a_message_that_was_handled_but_not_yet_deleted_is_not_handled_again() {
     let running = Running::start(&queue, options(), seen.slow(Duration::ZERO));
     until("the queue is empty", || queue.is_empty()).await;
     assert_eq!((seen.count(), running.stop().await.handled), (30, 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_delete_came_too_late_is_deleted_when_it_comes_back_and_not_handled_again() {
+    // A FIFO queue refuses a receipt handle whose time is up.
+    let (queue, seen) = (queue("messages.fifo"), Seen::default());
+    queue.send(NewMessage::new("a").group("g")).unwrap();
+    let (cut, noted) = (queue.clone(), seen.clone());
+    let running = Running::start(&queue, Options { concurrency: 1, ..options() }, move |message: Message| {
+        noted.note(&message);
+        cut.set_faults(Faults { down: Some(ErrorKind::Unavailable), ..Faults::default() });
+        async {}
+    });
+    until("it is handled", || seen.count() == 1).await;
+    sleep(Duration::from_mins(1)).await;
+    queue.set_faults(Faults::default());
+    until("the queue is empty", || queue.is_empty()).await;
+    assert_eq!((seen.count(), running.stop().await.handled), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
