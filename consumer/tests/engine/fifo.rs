@@ -147,3 +147,17 @@ async fn an_outage_behind_the_handlers_slows_the_tries_of_messages_that_are_held
     assert!(seen.count() < 60, "{} tries in ten minutes", seen.count());
     assert_eq!(running.stop().await.abandoned, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_given_back_takes_those_behind_it_along() {
+    let (queue, seen) = (queue("messages.fifo"), Seen::default());
+    send(&queue, 1, 3);
+    // Longer than SQS would let us keep it.
+    let later = Outcome::Retry { after: Duration::from_hours(12) };
+    let answer = move |message: &Message| if message.attempt() == 1 { later.clone() } else { Outcome::Done };
+    let running = Running::start(&queue, options(), seen.answering(answer));
+    until("the queue is empty", || queue.is_empty()).await;
+    running.stop().await;
+    assert_eq!(seen.bodies()[..2], ["0-000", "0-000"]);
+    assert_eq!(firsts(&seen)["0"], ["0-000", "0-001", "0-002"]);
+}
