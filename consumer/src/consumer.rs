@@ -8,6 +8,9 @@ use crate::handler::{Handler, Log};
 use crate::options::{Options, OptionsError};
 use crate::queue::Queue;
 
+/// The condition on readiness that is met once the queue has said what it is.
+pub const QUEUE: &str = "queue";
+
 /// Consumes a queue: hands each message to a handler, and deletes what was handled.
 #[derive(Debug)]
 pub struct Consumer<Q, H> {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use axum::Router;
 use tracing::info;
+use upbeat_consumer::consumer::QUEUE;
 use upbeat_consumer::queue::sqs::SqsQueue;
 use upbeat_consumer::settings::{Command, Settings};
 use upbeat_consumer::{Consumer, tools};
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
             }
             let service_settings = settings.service.clone();
             run("consumer", env!("CARGO_PKG_VERSION"), &service_settings, |service| {
+                // Before HTTP answers: with no condition yet, the service would be ready for a moment.
+                drop(service.readiness.condition(QUEUE));
                 (Router::new(), consume(settings, service))
             })
         }

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 use upbeat_service::readiness::Condition;
 use upbeat_service::{Health, Readiness};
 
+use crate::consumer::QUEUE;
 use crate::queue::{ErrorKind, QueueError};
 
 /// How long a call may take, but for the wait of a long poll.
@@ -36,7 +37,7 @@ impl Calls {
     pub(super) fn new(health: &Health, readiness: &Readiness) -> Self {
         let call = |name| Call { name, health: health.clone(), condition: readiness.met_condition(name) };
         Self {
-            info: Call { name: "queue", health: health.clone(), condition: readiness.condition("queue") },
+            info: Call { name: QUEUE, health: health.clone(), condition: readiness.condition(QUEUE) },
             receive: call("receive"),
             delete: call("delete"),
             change_visibility: call("change visibility"),

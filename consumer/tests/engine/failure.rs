@@ -202,6 +202,20 @@ async fn an_outage_is_waited_out_with_backoff_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn receives_that_fail_are_tried_less_and_less_often() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    let running = Running::start(&queue, options(), seen.slow(Duration::ZERO));
+    sleep(Duration::from_secs(1)).await;
+    queue.set_faults(Faults { down: Some(ErrorKind::Unavailable), ..Faults::default() });
+    let before = queue.requests().receive;
+    sleep(Duration::from_mins(10)).await;
+    let tries = queue.requests().receive - before;
+    // By chance between 0 and 30 s apart, once it has come to that.
+    assert!((10..100).contains(&tries), "{tries}");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receive_that_is_never_answered_is_given_up_and_tried_again() {
     let (queue, seen) = (queue("messages"), Seen::default());
     queue.set_faults(Faults { lost_requests: 1.0, ..Faults::default() });

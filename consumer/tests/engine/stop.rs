@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use upbeat_consumer::message::CancelReason;
-use upbeat_consumer::queue::memory::{Faults, MemoryQueue};
+use upbeat_consumer::queue::memory::{Faults, MemoryQueue, NewMessage};
 use upbeat_consumer::{Message, Options};
 
 use crate::scene::{Running, Seen, options, queue, until};
@@ -59,6 +59,32 @@ async fn with_a_poll_grace_of_the_wait_time_nothing_is_ever_left_to_its_lease() 
     queue.send("late").unwrap();
     assert!(running.ended().await.is_clean());
     assert_eq!(queue.counts().visible, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_answer_to_a_cut_off_poll_would_have_brought_is_won_back_from_a_fifo_queue() {
+    let (queue, seen) = (queue("messages.fifo"), Seen::default());
+    let slow = Duration::from_secs(4);
+    queue.set_faults(Faults { latency: slow..=slow, ..Faults::default() });
+    let running = Running::start(&queue, options(), seen.slow(Duration::ZERO));
+    until("it polls", || queue.requests().open_polls == 1).await;
+    queue.send(NewMessage::new("a").group("g")).unwrap();
+    until("the answer is on its way", || queue.counts().in_flight == 1).await;
+    let summary = running.stop().await;
+    assert_eq!((summary.released, seen.count()), (1, 0));
+    assert_eq!(queue.counts().visible, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_batches_to_be_filled() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    queue.send("a").unwrap();
+    let options = Options { max_batch_wait: Duration::from_secs(20), ..options() };
+    let running = Running::start(&queue, options, seen.slow(Duration::ZERO));
+    until("it is handled", || seen.count() == 1).await;
+    let started = Instant::now();
+    assert_eq!(running.stop().await.handled, 1);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,8 +104,9 @@ async fn a_missing_region_or_endpoint_is_waited_for() {
         // Without an endpoint the real one would be asked.
         let nowhere = if variable == "AWS_REGION" { nowhere } else { nowhere.env(variable, "http://127.0.0.1:9") };
         let running = nowhere.start().await;
+        assert_eq!(running.ready().await.status, 503, "from the first answer on");
         eventually("a reason", LIMIT, async || match running.ready().await {
-            ready if ready.status == 503 && !ready.body.contains("starting") => Ok(()),
+            ready if ready.status == 503 && !ready.body.contains("connection: starting") => Ok(()),
             ready => Err(format!("{ready:?}")),
         })
         .await;
