@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use upbeat_consumer::queue::memory::Faults;
 use upbeat_consumer::{Message, Options};
 
 use crate::scene::{Running, Seen, options, queue, until};
@@ -63,6 +64,20 @@ async fn a_delete_waits_for_others_no_longer_than_the_batch_may() {
         assert!(over.is_some_and(|over| over < Duration::from_secs(1)), "{wait:?}: {:?}", started.elapsed());
         running.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_receives_come_back_full_there_are_more_at_a_time() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    let second = Duration::from_secs(1);
+    queue.set_faults(Faults { latency: second..=second, ..Faults::default() });
+    (0..1000).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+    let started = Instant::now();
+    let running = Running::start(&queue, Options { concurrency: 100, ..options() }, seen.slow(Duration::ZERO));
+    until("all are handled", || seen.count() == 1000).await;
+    // One after the other, a hundred receives would take a hundred seconds.
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
