@@ -10,6 +10,7 @@ pub mod run;
 pub mod table;
 
 use std::env;
+use std::fmt::Write;
 
 pub use client::Client;
 pub use run::{Case, Measured, measure};
@@ -54,7 +55,8 @@ pub fn json_body(bytes: usize) -> String {
         if line > 0 {
             body.push(',');
         }
-        body.push_str(&format!(r#"{{"item":"item {line:05}","count":{},"price":19.95}}"#, line % 7 + 1));
+        let count = line % 7 + 1;
+        write!(body, r#"{{"item":"item {line:05}","count":{count},"price":19.95}}"#).expect("a string takes all");
         line += 1;
     }
     body.push_str("]}");
