@@ -33,8 +33,8 @@ audit: rust ## Look for known faults in the dependencies (needs the network)
 fmt: rust ## Format the code
 	cargo fmt --all
 
-bench: rust localstack-setup ## Run the benchmarks
-	cargo bench --workspace
+bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENCH_MESSAGES)
+	cargo bench --package upbeat-consumer --package upbeat-producer --bench consume --bench publish
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps

@@ -80,7 +80,7 @@ impl Payload {
 /// A message in the hands of a handler.
 #[derive(Clone, Debug)]
 pub struct Message {
-    pub(crate) delivery: Delivery,
+    pub(crate) delivery: Arc<Delivery>,
     pub(crate) payload: Arc<Payload>,
     pub(crate) attempt: u32,
     pub(crate) last_attempt: bool,
@@ -115,7 +115,7 @@ impl Message {
 
     /// The queue's view of this delivery: its message id, group and times.
     #[must_use]
-    pub const fn delivery(&self) -> &Delivery {
+    pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 

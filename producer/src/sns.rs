@@ -45,7 +45,8 @@ impl Publisher for Sns {
         let entries = batch.entries().iter().enumerate().map(|(position, entry)| request_entry(position, entry));
         let entries = entries.collect::<Result<_, _>>().map_err(|error| Fault::refused(error.to_string()))?;
         let request = self.client.publish_batch().topic_arn(&self.arn).set_publish_batch_request_entries(Some(entries));
-        let answer = request.send().await.map_err(|error| fault_of_call(&error))?;
+        // Boxed: the SDK's futures are large, and whatever awaits them is moved with them.
+        let answer = Box::pin(request.send()).await.map_err(|error| fault_of_call(&error))?;
         Ok(receipts(batch, answer))
     }
 }

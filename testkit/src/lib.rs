@@ -8,6 +8,8 @@
 //! 6. [`count`](mod@count): [`Count`], what was sent against what was handled;
 //! 7. [`wait`]: waiting with a limit, for whatever the rest has no method for.
 //!
+//! For benches, [`target`]: [`Target`], an SNS and SQS that is faster than any client, and [`mod@bench`], which measures one.
+//!
 //! [`clients`], [`http`], [`pids`] and [`port`] serve the others and may serve a test. Whatever fails panics, with what was seen.
 //!
 //! ```no_run
@@ -37,6 +39,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test helper fails by panicking")]
 #![allow(clippy::missing_panics_doc, reason = "every helper panics when what it waits for or asks for fails")]
 
+pub mod bench;
 pub mod clients;
 pub mod count;
 pub mod http;
@@ -48,6 +51,7 @@ pub mod process;
 pub mod proxy;
 pub mod queue;
 pub mod resources;
+pub mod target;
 pub mod wait;
 
 pub use count::Count;
@@ -58,4 +62,5 @@ pub use process::{Event, Service, ServiceCommand};
 pub use proxy::Proxy;
 pub use queue::Queue;
 pub use resources::{Options, Resources};
+pub use target::Target;
 pub use wait::eventually;

@@ -88,7 +88,7 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
     async fn attempt(&self, job: &Job, attempt: u32, cancellation: Cancellation) -> Outcome {
         let deadline = Instant::now() + self.options.handler_timeout;
         let message = Message {
-            delivery: job.delivery.clone(),
+            delivery: Arc::clone(&job.delivery),
             payload: Arc::clone(&job.payload),
             attempt,
             last_attempt: self.is_last(attempt),

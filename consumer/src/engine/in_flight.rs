@@ -132,7 +132,7 @@ impl InFlight {
     pub(super) fn message(&self, id: &str) -> Option<(Delivery, Arc<Payload>)> {
         let table = self.lock();
         let entry = table.entries.get(id)?;
-        Some((entry.delivery.clone(), Arc::clone(&entry.payload)))
+        Some((Delivery::clone(&entry.delivery), Arc::clone(&entry.payload)))
     }
 
     /// The current receipt handle of a message that is in this phase.
@@ -140,6 +140,12 @@ impl InFlight {
         let table = self.lock();
         let entry = table.entries.get(id).filter(|entry| entry.phase == phase)?;
         Some(entry.delivery.receipt.clone())
+    }
+
+    /// Whether a message is in this phase, and this still is its receipt handle.
+    pub(super) fn is_current(&self, id: &str, phase: Phase, receipt: &ReceiptHandle) -> bool {
+        let table = self.lock();
+        table.entries.get(id).is_some_and(|entry| entry.phase == phase && entry.delivery.receipt == *receipt)
     }
 
     /// The message leaves our hands.

@@ -142,7 +142,8 @@ async fn receive_until_grace<Q: Queue, H: Handler>(
         received = engine.receive(receive) => return received,
         () = grace_over => {}
     }
-    if again.attempt_id.is_some() { engine.receive(again).await } else { Ok(Vec::new()) }
+    // Boxed: the SDK's futures are large, and nearly no poll needs a second one.
+    if again.attempt_id.is_some() { Box::pin(engine.receive(again)).await } else { Ok(Vec::new()) }
 }
 
 impl<Q: Queue, H: Handler> Engine<Q, H> {

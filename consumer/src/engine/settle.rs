@@ -1,5 +1,6 @@
 //! Telling the queue what became of messages: in batches, until it has confirmed each.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,17 +52,31 @@ pub(super) async fn settle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, mut 
     let beat = engine.health.task("settler", TICK * 2);
     let (mut deletes, mut visibilities) = (Pending::new(Phase::Deleting), Pending::new(Phase::GivingBack));
     let mut received = Vec::with_capacity(MAX_BATCH);
+    let mut timer = pin!(sleep_until(Instant::now() + TICK));
     loop {
         beat.beat(TICK * 2);
         let stopping = engine.stop.is_cancelled();
         let longest = engine.options.max_batch_wait;
         let wake = [deletes.flush_at(longest), visibilities.flush_at(longest)].into_iter().flatten();
         let wake = wake.fold(Instant::now() + TICK, Instant::min);
+        // To wake too early once in a while costs less than to set the timer for each message.
+        if timer.is_elapsed() || wake < timer.deadline() {
+            timer.as_mut().reset(wake);
+        }
         tokio::select! {
             biased;
             _ = orders.recv_many(&mut received, MAX_BATCH) => {}
-            () = sleep_until(wake) => {}
+            () = &mut timer => {}
             () = engine.stop.cancelled(), if !stopping => {}
+        }
+        if received.len() < MAX_BATCH {
+            // Handlers that are about to end may come along: one turn of this loop for all of them.
+            tokio::task::yield_now().await;
+            while received.len() < MAX_BATCH
+                && let Ok(order) = orders.try_recv()
+            {
+                received.push(order);
+            }
         }
         for Order { id, settlement } in received.drain(..) {
             let now = Instant::now();
@@ -122,7 +137,7 @@ async fn confirm<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, phase: Phase, 
         let mut results = results.unwrap_or_default().into_iter();
         for (item, receipt) in sent {
             let result = results.next();
-            if engine.in_flight.receipt(&item.id, phase).is_none_or(|current| current != receipt) {
+            if !engine.in_flight.is_current(&item.id, phase, &receipt) {
                 batch.push(item);
                 continue;
             }

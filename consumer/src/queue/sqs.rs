@@ -104,6 +104,8 @@ impl SqsQueue {
     }
 }
 
+// The SDK's futures have tens of kilobytes, and whatever awaits them grows by as much, several times over, and is moved
+// with it; so those of each message's calls are boxed here.
 impl Queue for SqsQueue {
     async fn info(&self) -> Result<QueueInfo, QueueError> {
         let (visibility_timeout, policy) = self.attributes().await?;
@@ -130,7 +132,7 @@ impl Queue for SqsQueue {
             .set_receive_request_attempt_id(attempt_id.filter(|_| self.is_fifo()))
             .set_message_system_attribute_names(Some(messages::SYSTEM_ATTRIBUTES.into()))
             .message_attribute_names("All");
-        let answer = request.send().await.map_err(failure)?;
+        let answer = Box::pin(request.send()).await.map_err(failure)?;
         Ok(answer.messages.into_iter().flatten().filter_map(messages::received).collect())
     }
 
@@ -141,7 +143,7 @@ impl Queue for SqsQueue {
         });
         let entries = entries.collect::<Result<_, _>>().map_err(incomplete)?;
         let request = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
-        let answer = request.send().await.map_err(failure)?;
+        let answer = Box::pin(request.send()).await.map_err(failure)?;
         Ok(entry_results(count, answer.successful.into_iter().map(|entry| entry.id), answer.failed))
     }
 
@@ -156,7 +158,7 @@ impl Queue for SqsQueue {
         });
         let entries = entries.collect::<Result<_, _>>().map_err(incomplete)?;
         let request = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
-        let answer = request.send().await.map_err(failure)?;
+        let answer = Box::pin(request.send()).await.map_err(failure)?;
         Ok(entry_results(count, answer.successful.into_iter().map(|entry| entry.id), answer.failed))
     }
 
@@ -173,7 +175,7 @@ impl Queue for SqsQueue {
         for (name, attribute) in letter::attributes(&letter) {
             request = request.message_attributes(name, messages::attribute_value(attribute)?);
         }
-        let result = request.send().await.map_err(failure);
+        let result = Box::pin(request.send()).await.map_err(failure);
         if result.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
             // It is looked for anew next time.
             self.known_dead_letter_queue().take();

@@ -13,7 +13,7 @@ use crate::queue::Delivery;
 /// One message in flight. Its permit goes back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(super) delivery: Delivery,
+    pub(super) delivery: Arc<Delivery>,
     pub(super) payload: Arc<Payload>,
     pub(super) received_at: Instant,
     pub(super) phase: Phase,
@@ -29,7 +29,7 @@ pub(crate) struct Entry {
 /// What a handler's task needs of an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    pub(crate) delivery: Delivery,
+    pub(crate) delivery: Arc<Delivery>,
     pub(crate) payload: Arc<Payload>,
     pub(crate) received_at: Instant,
     pub(crate) cancellation: Cancellation,
@@ -66,7 +66,7 @@ pub(crate) enum Settlement {
 impl Entry {
     pub(super) fn new(delivery: Delivery, payload: Arc<Payload>, permit: Permit, lease: Lease, number: u64) -> Self {
         Self {
-            delivery,
+            delivery: Arc::new(delivery),
             payload,
             received_at: Instant::now(),
             phase: Phase::Running,
@@ -80,7 +80,7 @@ impl Entry {
 
     /// The message was delivered to us again: from now on the newer delivery is the one that counts.
     pub(super) fn adopt(&mut self, delivery: Delivery, lease: Lease, number: u64) {
-        self.delivery = delivery;
+        self.delivery = Arc::new(delivery);
         self.received_at = Instant::now();
         self.lease = number;
         self.lease_until = lease.until;
@@ -89,7 +89,7 @@ impl Entry {
 
     pub(super) fn job(&self) -> Job {
         Job {
-            delivery: self.delivery.clone(),
+            delivery: Arc::clone(&self.delivery),
             payload: Arc::clone(&self.payload),
             received_at: self.received_at,
             cancellation: self.cancellation.clone(),

@@ -45,7 +45,7 @@ async fn messages_of_a_group_have_their_turn_one_after_the_other() {
     assert!(matches!(admit(&table, &permits, received("b", "2", Some("g")), true).await, Admission::Wait));
     assert!(matches!(admit(&table, &permits, received("c", "3", Some("h")), true).await, Admission::Start(_)));
     let next = table.remove("a").and_then(|removed| removed.next);
-    assert_eq!(next.map(|job| job.delivery.message_id).as_deref(), Some("b"));
+    assert_eq!(next.map(|job| job.delivery.message_id.clone()).as_deref(), Some("b"));
     assert!(table.remove("b").is_some_and(|removed| removed.next.is_none()));
 }
 

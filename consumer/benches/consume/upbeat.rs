@@ -1,0 +1,29 @@
+//! Ours, as a program with a handler of its own has it.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use upbeat_consumer::queue::MAX_BATCH;
+use upbeat_consumer::queue::sqs::SqsQueue;
+use upbeat_consumer::{Consumer, Message, Options};
+use upbeat_service::aws;
+use upbeat_testkit::bench::Client;
+
+use crate::work::Work;
+
+pub(crate) const NAME: &str = "upbeat";
+
+pub(crate) async fn consume(client: Client) {
+    let work = Work::of(&client);
+    let config = aws::config().await.unwrap();
+    let queue = SqsQueue::find(&config, &"messages".parse().unwrap()).await.unwrap();
+    let client = Arc::new(client);
+    let handler = move |message: Message| {
+        let client = Arc::clone(&client);
+        async move { work.handle(&client, message.body()).await }
+    };
+    // As many messages at a time as the loops have.
+    let options = Options { concurrency: work.loops * MAX_BATCH, ..Options::default() };
+    let consumer = Consumer::builder(queue).handler(handler).options(options).build().unwrap();
+    consumer.run(CancellationToken::new()).await;
+}
