@@ -1,5 +1,7 @@
 //! The AWS SDK set up once for all services, and its errors in words.
 
+mod sigv4;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use aws_config::{AppName, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+pub use sigv4::{ClockWatch, SigV4};
 
 /// How long a connection to AWS may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,7 +41,13 @@ pub async fn load() -> SdkConfig {
     if let Ok(name) = AppName::new("upbeat") {
         loader = loader.app_name(name);
     }
-    loader.load().await
+    let config = loader.load().await;
+    if config.endpoint_url().is_some_and(|url| url.starts_with("http://")) {
+        // The first connection of a client with TLS reads all of the machine's certificates.
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        return config.into_builder().http_client(http).build();
+    }
+    config
 }
 
 /// What went wrong in one call to AWS, stable from try to try: no request ids, no ports.
