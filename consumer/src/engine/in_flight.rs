@@ -69,7 +69,6 @@ pub(super) enum Admission {
 pub(super) struct DueLease {
     pub(super) id: MessageId,
     pub(super) receipt: ReceiptHandle,
-    pub(super) received_at: Instant,
     pub(super) until: Instant,
 }
 
@@ -192,7 +191,7 @@ impl InFlight {
             let Some((_, id, number)) = table.schedule.pop_front() else { break };
             let Some(entry) = table.entries.get(&id).filter(|entry| entry.lease == number) else { continue };
             let (receipt, until) = (entry.delivery.receipt.clone(), entry.lease_until);
-            due.push(DueLease { id, receipt, received_at: entry.received_at, until });
+            due.push(DueLease { id, receipt, until });
         }
         due
     }

@@ -13,7 +13,7 @@ use super::Engine;
 use super::call::CALL_TIMEOUT;
 use super::in_flight::{DueLease, InFlight, Lease, Settlement};
 use crate::handler::Handler;
-use crate::queue::{Batch, MAX_BATCH, MAX_VISIBILITY, Queue};
+use crate::queue::{Batch, MAX_BATCH, Queue};
 
 /// How long before its end a lease is extended, as a part of it: room for some failed tries.
 const MARGIN: u32 = 3;
@@ -51,18 +51,14 @@ pub(super) async fn keep<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>) {
 
 async fn extend<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, batch: Batch<DueLease>) {
     let sent = Instant::now();
-    let length = |due: &DueLease| {
-        // SQS counts from the receive, which was before it reached us.
-        let left = MAX_VISIBILITY.saturating_sub(sent - due.received_at).saturating_sub(engine.lease);
-        engine.lease.min(left)
-    };
-    let entries = batch.iter().map(|due| (due.receipt.clone(), length(due))).collect();
+    // Past twelve hours from the receive, the queue refuses, and the lock is lost.
+    let entries = batch.iter().map(|due| (due.receipt.clone(), engine.lease)).collect();
     let answer = engine.calls.change_visibility.make(CALL_TIMEOUT, engine.queue.change_visibility(entries)).await;
     let answer = answer.map(IntoIterator::into_iter);
     let mut results = answer.ok();
     for due in batch {
         match results.as_mut().and_then(Iterator::next) {
-            Some(Ok(())) => engine.in_flight.extended(&due, Lease::new(sent, length(&due))),
+            Some(Ok(())) => engine.in_flight.extended(&due, Lease::new(sent, engine.lease)),
             Some(Err(error)) if error.sender_fault => engine.lose(&due, &error.reason).await,
             Some(Err(_)) | None if Instant::now() < due.until => try_again(&engine.in_flight, &due),
             Some(Err(_)) | None => engine.lose(&due, "the lease could not be extended in time").await,

@@ -1,7 +1,7 @@
 //! Handlers that fail, and a queue that does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -163,6 +163,29 @@ async fn a_handler_that_overruns_its_timeout_is_cancelled_and_its_message_tried_
     until("the queue is empty", || queue.is_empty()).await;
     assert_eq!(seen.attempts("slow"), [1, 2]);
     assert_eq!(running.stop().await.failed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_goes_on_for_longer_than_the_queue_hides_a_message_is_cancelled_before_another_begins() {
+    let (queue, seen) = (queue("messages"), Seen::default());
+    queue.send("slow").unwrap();
+    let (noted, running) = (seen.clone(), Arc::new(AtomicUsize::new(0)));
+    let options = Options { handler_timeout: Duration::from_hours(12), ..options() };
+    let consumer = Running::start(&queue, options, move |message: Message| {
+        noted.note(&message);
+        let running = Arc::clone(&running);
+        async move {
+            assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
+            if message.attempt() == 1 {
+                message.cancellation().cancelled().await;
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+            if message.attempt() == 1 { Err("cancelled") } else { Ok(()) }
+        }
+    });
+    until("the queue is empty", || queue.is_empty()).await;
+    assert_eq!(seen.attempts("slow"), [1, 2]);
+    consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,5 +32,5 @@ async fn run(client: Client) {
         name => panic!("no client is named {name}"),
     }
     // Until the bench has seen enough.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -134,7 +134,7 @@ impl Signer {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed_headers}, Signature={}",
             credentials.access_key_id(),
-            hex(hmac::sign(key.key(), to_sign.as_bytes())),
+            hex(hmac::sign(key.hmac(), to_sign.as_bytes())),
         );
         Some(Signed { date, token: token.map(str::to_owned), authorization })
     }

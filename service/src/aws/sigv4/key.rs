@@ -18,7 +18,7 @@ pub(super) struct Key {
     region: String,
     service: String,
     secret: String,
-    key: hmac::Key,
+    hmac: hmac::Key,
 }
 
 impl Key {
@@ -34,7 +34,7 @@ impl Key {
             region: region.to_owned(),
             service: service.to_owned(),
             secret: secret.to_owned(),
-            key,
+            hmac: key,
         }
     }
 
@@ -43,8 +43,8 @@ impl Key {
         self.day == day && self.region == region && self.service == service && self.secret == secret
     }
 
-    pub(super) const fn key(&self) -> &hmac::Key {
-        &self.key
+    pub(super) const fn hmac(&self) -> &hmac::Key {
+        &self.hmac
     }
 }
 

@@ -69,9 +69,9 @@ impl Given {
     /// The headers to add. `None`: it is left to the SDK.
     fn signed(&self, signer: &Signer) -> Option<Vec<(&'static str, String)>> {
         let endpoint = AuthSchemeEndpointConfig::empty();
-        let signed = signer.sign(&self.request(), &self.identity(), &endpoint, &self.config(), self.time())?;
-        let mut headers = vec![("authorization", signed.authorization), ("x-amz-date", signed.date)];
-        headers.extend(signed.token.map(|token| ("x-amz-security-token", token)));
+        let added = signer.sign(&self.request(), &self.identity(), &endpoint, &self.config(), self.time())?;
+        let mut headers = vec![("authorization", added.authorization), ("x-amz-date", added.date)];
+        headers.extend(added.token.map(|token| ("x-amz-security-token", token)));
         Some(headers)
     }
 
@@ -106,7 +106,7 @@ fn plain() -> impl Strategy<Value = Given> {
     );
     parts.prop_map(|(uri, headers, body, token, region, second)| Given {
         uri: uri.to_owned(),
-        headers,
+        headers: headers.into_iter().collect(),
         body,
         token,
         region,
