@@ -9,10 +9,11 @@ use upbeat_service::{Service, Stopped, connect};
 
 use crate::core::Summary;
 use crate::producer::Producer;
-use crate::settings::{Settings, Source};
+use crate::settings::{RetryFor, Settings, Source};
 use crate::sources::http::{self, Gateway};
 use crate::sources::interval;
 use crate::sources::publish_lines::{PublishLines, Report};
+use crate::spool::Spool;
 
 /// The condition on readiness, and the task on liveness while the topic is looked for.
 const TOPIC: &str = "topic";
@@ -22,6 +23,7 @@ pub fn start(
     service: Service,
     settings: Settings,
     source: Source,
+    spool: Option<Spool>,
     drain_timeout: Duration,
 ) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
     let gateway = Gateway::default();
@@ -30,17 +32,17 @@ pub fn start(
     // service is not ready for a moment.
     let condition = service.readiness.condition(TOPIC);
     (routes, async move {
-        let Some(producer) = connect_producer(&service, condition, &settings).await else {
+        let Some(producer) = connect_producer(&service, condition, &settings, spool).await else {
             // What there was to read was not.
             return Ok(if source.ends() { Stopped::Unfinished } else { Stopped::Clean });
         };
         gateway.open(producer.clone());
         let (summary, lines) = publish(&service, &source, &producer, drain_timeout).await?;
-        let Summary { published, refused, failed, abandoned } = summary;
+        let Summary { published, spooled, refused, failed, abandoned } = summary;
         match lines {
-            None => info!(published, refused, failed, abandoned, "stopped"),
+            None => info!(published, spooled, refused, failed, abandoned, "stopped"),
             Some(Report { lines, blank, failed: lines_failed, complete, .. }) => {
-                info!(published, refused, failed, abandoned, lines, blank, lines_failed, complete, "stopped");
+                info!(published, spooled, refused, failed, abandoned, lines, blank, lines_failed, complete, "stopped");
             }
         }
         let all_published = abandoned == 0 && lines.is_none_or(|lines| lines.all_published());
@@ -48,20 +50,29 @@ pub fn start(
     })
 }
 
-async fn connect_producer(service: &Service, condition: Condition, settings: &Settings) -> Option<Producer> {
+async fn connect_producer(
+    service: &Service,
+    condition: Condition,
+    settings: &Settings,
+    spool: Option<Spool>,
+) -> Option<Producer> {
     let sns = Box::pin(connect(service, TOPIC, async |config| settings.topic.connect(config).await)).await?;
     info!(topic = %sns.arn(), "publishing");
-    let producer = Producer::builder(sns)
+    let mut builder = Producer::builder(sns)
         .linger(settings.linger)
         .max_in_flight(settings.max_batches_in_flight.into())
-        .retry_for(settings.retry_for.0)
         .buffer(settings.buffer.0)
         .default_group(settings.group_id.0.as_str())
         .group_batch(settings.group_batch.into())
         .health(&service.health)
-        .condition(condition)
-        .build();
-    Some(producer)
+        .condition(condition);
+    if let Some(RetryFor(retry_for)) = settings.retry_for {
+        builder = builder.retry_for(retry_for);
+    }
+    if let Some(spool) = spool {
+        builder = builder.spool(spool).spool_condition(service.readiness.condition("spool"));
+    }
+    Some(builder.build())
 }
 
 /// Publishes what comes from the source until it ends or the service is to stop, then flushes.

@@ -43,6 +43,7 @@ mod rules;
 pub mod settings;
 pub mod sns;
 pub mod sources;
+pub mod spool;
 pub mod topic;
 
 pub use batch::Batch;
@@ -51,8 +52,9 @@ pub use core::Summary;
 pub use entry::{Entry, Id};
 pub use error::SendError;
 pub use message::{Attribute, Message};
-pub use producer::{Producer, Published, Ticket};
+pub use producer::{Producer, Published, Sent, Ticket};
 pub use publisher::{Description, Fault, FaultKind, Publisher, Receipt, Receipts};
 pub use refusal::Refusal;
 pub use sns::Sns;
+pub use spool::Spool;
 pub use topic::Topic;

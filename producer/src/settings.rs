@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use upbeat_service::settings::{duration, size};
 
 use crate::builder;
+use crate::spool::{self, Spool, SpoolError};
 use crate::topic::Topic;
 
 /// How often a message is published by default.
@@ -34,8 +35,19 @@ pub struct Settings {
     pub file: Option<PathBuf>,
 
     /// For how long a message that SNS can't take now is tried again; 0 is one attempt, or `forever`
-    #[arg(long, env = "RETRY_FOR", default_value = "30s", value_name = "DURATION")]
-    pub retry_for: RetryFor,
+    /// [default: 30s, forever with a spool]
+    #[arg(long, env = "RETRY_FOR", value_name = "DURATION")]
+    pub retry_for: Option<RetryFor>,
+
+    /// Folder for messages between their acceptance and SNS's confirmation, which are on disk then: what is accepted
+    /// survives a crash, and an outage of SNS. Made if it is missing; for one producer at a time
+    #[arg(long, env = "SPOOL", value_name = "FOLDER", global = true)]
+    pub spool: Option<PathBuf>,
+
+    /// How much the spool may hold, each message counting 1 KiB more than its bytes; then standard input waits and POST
+    /// answers 429. The file of large messages can be twice as large
+    #[arg(long, env = "SPOOL_LIMIT", default_value = "1GiB", value_name = "SIZE")]
+    pub spool_limit: SpoolLimit,
 
     /// How long a batch waits to be filled while others are under way
     #[arg(long, env = "LINGER", default_value = "10ms", value_name = "DURATION", value_parser = duration)]
@@ -83,6 +95,10 @@ pub struct RetryFor(pub Option<Duration>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer(pub u32);
 
+/// How much a spool may hold, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolLimit(pub u64);
+
 /// A message group that SNS takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupId(pub String);
@@ -108,6 +124,13 @@ impl Settings {
                 interval => Source::Interval(interval),
             }),
         }
+    }
+}
+
+impl Settings {
+    /// The spool, if there is to be one. Blocks.
+    pub fn open_spool(&self) -> Result<Option<Spool>, SpoolError> {
+        self.spool.as_ref().map(|folder| Spool::open(folder, self.spool_limit.0)).transpose()
     }
 }
 
@@ -140,6 +163,15 @@ impl FromStr for Buffer {
     fn from_str(text: &str) -> Result<Self, String> {
         let fits = size(text)?.try_into().ok().filter(|bytes| (64 * 1024..=1024 * 1024 * 1024).contains(bytes));
         fits.map(Self).ok_or_else(|| "it must be from 64KiB to 1GiB".to_owned())
+    }
+}
+
+impl FromStr for SpoolLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = Some(size(text)?).filter(|bytes| *bytes >= spool::MIN_LIMIT);
+        fits.map(Self).ok_or_else(|| "it must be 4MiB at least".to_owned())
     }
 }
 
@@ -179,7 +211,8 @@ mod tests {
         assert_eq!(settings.topic.to_string(), "messages");
         assert_eq!(settings.linger, builder::LINGER);
         assert_eq!(usize::from(settings.max_batches_in_flight), builder::MAX_IN_FLIGHT);
-        assert_eq!(settings.retry_for.0, Some(builder::RETRY_FOR));
+        assert_eq!((settings.retry_for, settings.spool), (None, None));
+        assert_eq!(settings.spool_limit.0, spool::LIMIT);
         assert_eq!(settings.buffer.0, builder::BUFFER);
     }
 
@@ -208,6 +241,7 @@ mod tests {
         for (flag, bad, good) in [
             ("--retry-for", "soon", "forever"),
             ("--buffer", "1", "64KiB"),
+            ("--spool-limit", "1MiB", "4MiB"),
             ("--buffer", "5GiB", "1GiB"),
             ("--group-id", "a b", "128 letters"),
             ("--group-batch", "11", "1..=10"),

@@ -55,6 +55,8 @@ struct Engine<P, W> {
     inbox: mpsc::Receiver<Queued>,
     /// Messages may still come.
     open: bool,
+    /// The producer is to end.
+    closing: bool,
     waiting: W,
     gate: Gate,
     /// During an outage, when a waiting message is next to be given up.
@@ -68,6 +70,7 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             publisher: Arc::new(publisher),
             inbox,
             open: true,
+            closing: false,
             waiting,
             gate: Gate::new(core.options.retry_for),
             core,
@@ -91,6 +94,7 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             }
             self.waiting.wake(now);
             self.give_up_overdue(now);
+            self.leave_to_the_spool();
             self.launch(now);
 
             let wake = self.next_event(now).map_or(heard + TICK, |event| event.min(heard + TICK));
@@ -100,7 +104,13 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             tokio::select! {
                 biased;
                 () = core.abandon.cancelled() => break,
-                () = core.closing.cancelled(), if !self.inbox.is_closed() => self.inbox.close(),
+                () = core.closing.cancelled(), if !self.closing => {
+                    self.closing = true;
+                    // A spool goes on sending what it holds.
+                    if !core.spooled {
+                        self.inbox.close();
+                    }
+                }
                 Some(landed) = self.calls.join_next() => self.landed(landed),
                 count = self.inbox.recv_many(&mut arrivals, INTAKE), if self.open => {
                     self.open = count > 0;
@@ -213,6 +223,14 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             return None;
         }
         self.waiting.earliest(|queued| self.gate.gives_up_at(&queued.pending))
+    }
+
+    /// What can't go out now is safe on the disk, and an outage is no reason to hold up a stop.
+    fn leave_to_the_spool(&mut self) {
+        if self.core.spooled && self.closing && self.gate.is_closed() {
+            self.inbox.close();
+            self.waiting.drain().into_iter().for_each(|queued| queued.abandon(&self.core));
+        }
     }
 
     /// Calls see for themselves that they are to be abandoned.

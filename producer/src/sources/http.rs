@@ -127,28 +127,34 @@ async fn read(content: Body) -> Result<Bytes, Problem> {
     })
 }
 
-async fn settle(tickets: Vec<Result<Ticket, SendError>>) -> Vec<(Option<String>, Result<String, SendError>)> {
+type Settled = (Option<String>, Result<Option<String>, SendError>);
+
+async fn settle(tickets: Vec<Result<Ticket, SendError>>) -> Vec<Settled> {
     let mut outcomes = Vec::with_capacity(tickets.len());
     for ticket in tickets {
         outcomes.push(match ticket {
-            Ok(ticket) => (Some(ticket.id().to_string()), ticket.await.map(|published| published.message_id)),
+            Ok(ticket) => {
+                let id = ticket.id().to_string();
+                let sent = ticket.accepted().await;
+                (Some(id), sent.map(|sent| sent.message_id().map(str::to_owned)))
+            }
             Err(error) => (None, Err(error)),
         });
     }
     outcomes
 }
 
-fn answer(outcomes: Vec<(Option<String>, Result<String, SendError>)>) -> Response {
+fn answer(outcomes: Vec<Settled>) -> Response {
     let status = status(outcomes.iter().map(|(_, outcome)| outcome.as_ref().err()));
     let messages = outcomes.into_iter().map(|(id, outcome)| match outcome {
-        Ok(message_id) => Outcome { id, message_id: Some(message_id), error: None },
+        Ok(message_id) => Outcome { id, message_id, error: None },
         Err(error) => Outcome { id, message_id: None, error: Some(error.to_string()) },
     });
     let messages: Vec<_> = messages.collect();
     let error = match (status, &messages[..]) {
         (StatusCode::ACCEPTED | StatusCode::MULTI_STATUS, _) => None,
         (_, [message]) => message.error.clone(),
-        _ => Some("no message was published".to_owned()),
+        _ => Some("no message was accepted".to_owned()),
     };
     with_retry_after(status, Json(Answer { error, messages }))
 }
@@ -211,7 +217,7 @@ impl From<BodyError> for Problem {
 impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
         let status = match error {
-            SendError::Full => StatusCode::TOO_MANY_REQUESTS,
+            SendError::Full | SendError::SpoolFull => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

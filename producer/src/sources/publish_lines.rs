@@ -14,7 +14,7 @@ use super::Heart;
 use super::lines::{Line, Lines};
 use crate::error::SendError;
 use crate::message::Message;
-use crate::producer::{Producer, Published, Ticket};
+use crate::producer::{Producer, Ticket};
 use crate::refusal::Refusal;
 
 /// How many lines may be on their way: enough to keep every batch full, and few enough to flush quickly on a stop.
@@ -40,7 +40,7 @@ pub struct Report {
     pub lines: u64,
     /// How many of them were blank, and so skipped.
     pub blank: u64,
-    /// How many were published.
+    /// How many were published or, with a spool, put there.
     pub published: u64,
     /// How many were not, for whatever reason.
     pub failed: u64,
@@ -88,7 +88,12 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
                 biased;
                 () = stop.cancelled() => return,
                 (number, outcome) = first_settled(&mut self.under_way), if !self.under_way.is_empty() => {
+                    let disk_fails = matches!(outcome, Err(SendError::NotSpooled { .. }));
                     self.report.settled(number, outcome);
+                    if disk_fails {
+                        error!("reads no further, since the spool does not take what is read");
+                        return;
+                    }
                 }
                 line = self.lines.next(), if room => match line {
                     Ok(Some((number, line))) => {
@@ -113,8 +118,8 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
     /// Waits for the lines that are on their way, and sums up.
     pub(crate) async fn finish(mut self) -> Report {
         let settling = async {
-            for (number, ticket) in self.under_way {
-                self.report.settled(number, ticket.await);
+            for (number, mut ticket) in self.under_way {
+                self.report.settled(number, ticket.settled().await);
             }
         };
         tokio::select! {
@@ -144,17 +149,17 @@ async fn take(producer: &Producer, report: &mut Report, number: u64, line: Line)
     taken.map_err(|error| report.settled(number, Err(error))).ok()
 }
 
-async fn first_settled(under_way: &mut VecDeque<(u64, Ticket)>) -> (u64, Result<Published, SendError>) {
+async fn first_settled(under_way: &mut VecDeque<(u64, Ticket)>) -> (u64, Result<(), SendError>) {
     let Some((number, ticket)) = under_way.front_mut() else { return std::future::pending().await };
-    let settled = (*number, ticket.await);
+    let settled = (*number, ticket.settled().await);
     under_way.pop_front();
     settled
 }
 
 impl Report {
-    fn settled(&mut self, line: u64, outcome: Result<Published, SendError>) {
+    fn settled(&mut self, line: u64, outcome: Result<(), SendError>) {
         match outcome {
-            Ok(_) => self.published += 1,
+            Ok(()) => self.published += 1,
             Err(error) => {
                 self.failed += 1;
                 warn!(line, %error, "line not published");

@@ -100,8 +100,8 @@ async fn what_the_caller_learns_is_what_the_topic_said_and_the_message_has_its_i
     let producer = Producer::builder(topic.clone()).build();
     let published = producer.send(Message::new("x").id("mine").attribute("a", "b")).await.unwrap();
     let [stored] = &topic.published()[..] else { panic!() };
-    assert_eq!((stored.entry.id(), &stored.receipt.message_id), (&published.id, &published.message_id));
-    assert_eq!(published.id.to_string(), "mine");
+    assert_eq!((stored.entry.id(), &*stored.receipt.message_id), (published.id(), published.message_id().unwrap()));
+    assert_eq!(published.id().to_string(), "mine");
 }
 
 #[tokio::test(start_paused = true)]
