@@ -39,10 +39,17 @@ pub struct Builder<P> {
     options: Options,
     health: Health,
     condition: Option<Condition>,
-    /// As given; what it is otherwise depends on the spool.
-    retry_for: Option<Option<Duration>>,
+    retry_for: RetryFor,
     spool: Option<Spool>,
     spool_condition: Option<Condition>,
+}
+
+/// For how long to try again.
+#[derive(Clone, Copy, Debug)]
+enum RetryFor {
+    /// For ever with a spool, for a while without.
+    BySpool,
+    Given(Option<Duration>),
 }
 
 impl<P: Publisher> Builder<P> {
@@ -61,7 +68,7 @@ impl<P: Publisher> Builder<P> {
             options,
             health: Health::default(),
             condition: None,
-            retry_for: None,
+            retry_for: RetryFor::BySpool,
             spool: None,
             spool_condition: None,
         }
@@ -82,7 +89,7 @@ impl<P: Publisher> Builder<P> {
     /// For how long a message that SNS can't take now is tried again, from its first failure; 30 s, or for
     /// ever with a spool. `None` is for ever, zero is one attempt.
     pub const fn retry_for(mut self, retry_for: Option<Duration>) -> Self {
-        self.retry_for = Some(retry_for);
+        self.retry_for = RetryFor::Given(retry_for);
         self
     }
 
@@ -144,7 +151,10 @@ impl<P: Publisher> Builder<P> {
     /// Outside a Tokio runtime.
     pub fn build(self) -> Producer {
         let Self { publisher, mut options, health, condition, retry_for, spool, spool_condition } = self;
-        options.retry_for = retry_for.unwrap_or(if spool.is_some() { None } else { Some(RETRY_FOR) });
+        options.retry_for = match retry_for {
+            RetryFor::Given(retry_for) => retry_for,
+            RetryFor::BySpool => spool.is_none().then_some(RETRY_FOR),
+        };
         let core = Arc::new(Core {
             topic: publisher.describe(),
             room: Arc::new(Semaphore::new(options.buffer as usize)),

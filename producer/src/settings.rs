@@ -189,7 +189,7 @@ impl FromStr for GroupId {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
@@ -252,6 +252,26 @@ mod tests {
         ] {
             let why = source_of(&[flag, bad]).unwrap_err();
             assert!(why.contains(flag) && why.contains(good), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_every_setting_with_its_variable_and_its_default() {
+        let readme = include_str!("../../README.md");
+        let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+        let command = Cli::command();
+        for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
+            let (flag, variable) = (setting.get_long().unwrap(), setting.get_env().unwrap().to_str().unwrap());
+            let row = format!("| `--{flag}` | `{variable}` |");
+            let row = rows.iter().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row} is missing"));
+            for default in setting.get_default_values() {
+                assert!(row.contains(&format!("`{}`", default.to_str().unwrap())), "{row}: {default:?}");
+            }
+            let help = setting.get_help().map(ToString::to_string).unwrap_or_default();
+            if let Some((_, default)) = help.split_once("[default: ") {
+                let default = default.split([',', ']']).next().unwrap();
+                assert!(row.contains(&format!("`{default}`")), "{row}: {default}");
+            }
         }
     }
 

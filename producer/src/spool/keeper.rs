@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(5);
 
 /// Liveness is told this much more: an fsync on a busy network disk can take seconds.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// Everything the task knows. What the disk holds, in the order of numbers: with the publish loop, staged, and from
 /// `undrawn` on only there.
@@ -91,7 +91,7 @@ pub(crate) async fn keep(
         inbox,
         open: true,
         settled,
-        staging: Staging::new(engine, settled_sender),
+        staging: Staging::new(engine, settled_sender, core.options.buffer),
         replies: HashMap::new(),
         replies_swept: 0,
         published: Vec::new(),
@@ -121,8 +121,9 @@ impl Keeper {
                 self.draw().await;
                 continue;
             }
-            if !self.open && self.staging.is_empty() && (self.undrawn == self.next || !self.works()) {
-                // All that can go out is with the publish loop, which ends when it has settled it.
+            let all_drawn = self.staging.is_empty() && (self.undrawn == self.next || !self.works());
+            if !self.staging.takes_more() || (!self.open && all_drawn) {
+                // All that can go out is with the publish loop, which ends when it has settled it; or it has ended.
                 self.staging.finish();
             }
             let wake =
@@ -191,7 +192,9 @@ impl Keeper {
         match &self.failing {
             Some((until, reason)) if *until > Instant::now() => {
                 let reason = reason.clone();
-                requests.into_iter().for_each(|request| request.refuse(&self.core, &reason));
+                for request in requests {
+                    request.refuse(&self.core, &reason);
+                }
             }
             _ => self.write(requests).await,
         }

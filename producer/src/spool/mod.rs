@@ -125,12 +125,18 @@ impl Spool {
 
 /// What the spool in this folder holds, also while a producer has it open.
 pub fn stats(folder: &Path) -> Result<Stats, SpoolError> {
-    look(folder, |database| store::stats(database), |database| store::stats(database))
+    look(folder, store::stats, store::stats)
 }
 
-/// The messages that were put aside, each with the reason.
-pub fn dead_letters(folder: &Path) -> Result<Vec<(String, Message)>, SpoolError> {
-    look(folder, |database| store::dead_letters(database), |database| store::dead_letters(database))
+/// Hands over the messages that were put aside, each with the reason, and removes them if that goes well. Not beside a
+/// producer.
+pub fn take_dead_letters(
+    folder: &Path,
+    take: impl FnOnce(&[(String, Message)]) -> std::io::Result<()>,
+) -> Result<(), SpoolError> {
+    let taken = existing(folder)?.open().map_err(Into::into);
+    let taken = taken.and_then(|database| store::take_dead_letters(&database, take));
+    taken.map_err(|error| SpoolError::new(folder, error))
 }
 
 /// By the reader beside a producer or, where one that crashed has left the file to be repaired, by opening it.
@@ -139,13 +145,17 @@ fn look<T>(
     beside: impl FnOnce(&redb::ReadOnlyDatabase) -> Result<T, redb::Error>,
     alone: impl FnOnce(&Database) -> Result<T, redb::Error>,
 ) -> Result<T, SpoolError> {
-    let folder = Folder::at(path).and_then(|folder| folder.exists().map(|()| folder));
-    let folder = folder.map_err(|error| SpoolError::Folder { folder: path.to_owned(), error })?;
+    let folder = existing(path)?;
     let looked = match folder.look() {
         Ok(database) => beside(&database),
         Err(_) => folder.open().map_err(Into::into).and_then(|database| alone(&database)),
     };
     looked.map_err(|error| SpoolError::new(path, error))
+}
+
+fn existing(path: &Path) -> Result<Folder, SpoolError> {
+    let folder = Folder::at(path).and_then(|folder| folder.exists().map(|()| folder));
+    folder.map_err(|error| SpoolError::Folder { folder: path.to_owned(), error })
 }
 
 impl SpoolError {

@@ -235,16 +235,27 @@ pub(super) fn stats(database: &impl ReadableDatabase) -> Result<Stats, redb::Err
     })
 }
 
-/// What was put aside: why, and the message.
-pub(super) fn dead_letters(database: &impl ReadableDatabase) -> Result<Vec<(String, Message)>, redb::Error> {
-    let table = database.begin_read()?.open_table(DEAD_LETTERS)?;
-    let mut letters = Vec::new();
-    for found in table.iter()? {
-        let (_, letter) = found?;
-        let (reason, row) = letter.value();
-        letters.push((reason.to_owned(), message(&row)));
+/// Hands over what was put aside, and removes it if that goes well.
+pub(super) fn take_dead_letters(
+    database: &Database,
+    take: impl FnOnce(&[(String, Message)]) -> io::Result<()>,
+) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(DEAD_LETTERS)?;
+        let (mut letters, mut freed) = (Vec::new(), 0);
+        for letter in table.extract_if(|_, _| true)? {
+            let (_, letter) = letter?;
+            let (reason, row) = letter.value();
+            freed += cost(&row);
+            letters.push((reason.to_owned(), message(&row)));
+        }
+        take(&letters)?;
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        let held = numbers.get(COST)?.map_or(0, |cost| cost.value());
+        numbers.insert(COST, held.saturating_sub(freed))?;
     }
-    Ok(letters)
+    Ok(transaction.commit()?)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -6,6 +6,7 @@ mod lines;
 mod outage;
 mod posts;
 mod service;
+mod spool;
 
 use std::time::Duration;
 

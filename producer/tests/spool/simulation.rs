@@ -86,14 +86,12 @@ async fn run(seed: u64) {
         disk = found;
     }
     disk.set_capacity(None);
-    let last = Producer::builder(topic.clone()).spool(disk.spool(LIMIT).unwrap()).build();
-    let summary = last.close(secs(3600)).await;
-    // An outage at the end leaves the rest to yet another one.
-    let mut left = summary.spooled;
+    // An outage at the end leaves the rest to yet another life.
+    let mut left = 1;
     while left > 0 {
-        let last = Producer::builder(topic.clone()).spool(disk.spool(LIMIT).unwrap()).build();
+        let producer = Producer::builder(topic.clone()).spool(disk.spool(LIMIT).unwrap()).build();
         sleep(secs(600)).await;
-        left = last.close(secs(1)).await.spooled;
+        left = producer.close(secs(1)).await.spooled;
     }
 
     let arrived = topic.bodies();

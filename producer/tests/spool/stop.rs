@@ -82,3 +82,33 @@ async fn every_message_of_a_flood_is_published_spooled_or_refused_by_a_close_in_
     accepted.sort();
     assert_eq!(arrived, accepted);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_in_an_outage_ends_at_once_though_most_of_it_was_never_in_memory() {
+    let disk = Disk::default();
+    let spool = disk.spool(super::LIMIT).unwrap();
+    let producer = upbeat_producer::Producer::builder(down()).buffer(64 * 1024).spool(spool).build();
+    for n in 0..1500 {
+        producer.send(n.to_string()).await.unwrap();
+    }
+    let start = Instant::now();
+    let summary = producer.close(secs(30)).await;
+    assert_eq!(summary, Summary { spooled: 1500, ..Summary::default() });
+    assert!(start.elapsed() < secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_holds_up_a_close_until_its_deadline_only() {
+    let disk = Disk::default();
+    let topic = Memory::standard("messages").faults(|_| Faults::latency(secs(3600)));
+    let spool = disk.spool(super::LIMIT).unwrap();
+    let builder = upbeat_producer::Producer::builder(topic).buffer(64 * 1024).call_timeout(secs(4000));
+    let producer = builder.spool(spool).build();
+    for n in 0..1500 {
+        producer.send(n.to_string()).await.unwrap();
+    }
+    let start = Instant::now();
+    let summary = producer.close(secs(5)).await;
+    assert_eq!(summary, Summary { spooled: 1500, ..Summary::default() });
+    assert!(start.elapsed() < secs(6), "{:?}", start.elapsed());
+}

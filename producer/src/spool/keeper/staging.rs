@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::engine::queued::{Pending, Queued, Reply};
 use crate::entry::Entry;
 
-/// How much waits here at most, beside one message of any size.
+/// How much waits here at most, beside one message of any size; less if the buffer is smaller.
 const MAX_COST: u64 = 1024 * 1024;
 
 /// The way from the spool to the publish loop, in order.
@@ -21,6 +21,7 @@ pub(super) struct Staging {
     settled: Option<mpsc::Sender<Settled>>,
     staged: VecDeque<Staged>,
     cost: u64,
+    max_cost: u64,
 }
 
 struct Staged {
@@ -31,8 +32,9 @@ struct Staged {
 }
 
 impl Staging {
-    pub(super) const fn new(engine: mpsc::Sender<Queued>, settled: mpsc::Sender<Settled>) -> Self {
-        Self { engine: Some(engine), settled: Some(settled), staged: VecDeque::new(), cost: 0 }
+    pub(super) fn new(engine: mpsc::Sender<Queued>, settled: mpsc::Sender<Settled>, buffer: u32) -> Self {
+        let max_cost = MAX_COST.min(buffer.into());
+        Self { engine: Some(engine), settled: Some(settled), staged: VecDeque::new(), cost: 0, max_cost }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,12 +47,12 @@ impl Staging {
     }
 
     pub(super) fn has_room_for(&self, entry: &Entry) -> bool {
-        self.takes_more() && (self.is_empty() || self.cost + cost_of_bytes(entry.bytes()) <= MAX_COST)
+        self.takes_more() && (self.is_empty() || self.cost + cost_of_bytes(entry.bytes()) <= self.max_cost)
     }
 
     /// How much is read from the disk at a time.
     pub(super) const fn max_cost(&self) -> u64 {
-        MAX_COST
+        self.max_cost
     }
 
     pub(super) fn push(&mut self, number: u64, entry: Entry, reply: Option<Reply>) {
