@@ -10,7 +10,7 @@ use upbeat_service::{Service, Stopped, connect};
 use crate::core::Summary;
 use crate::producer::Producer;
 use crate::settings::{RetryFor, Settings, Source};
-use crate::sources::http::{self, Gateway};
+use crate::sources::http::{self, Access, Gateway};
 use crate::sources::interval;
 use crate::sources::publish_lines::{PublishLines, Report};
 use crate::spool::Spool;
@@ -24,9 +24,10 @@ pub fn start(
     settings: Settings,
     source: Source,
     spool: Option<Spool>,
+    access: Access,
     drain_timeout: Duration,
 ) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
-    let gateway = Gateway::default();
+    let gateway = Gateway::new(access);
     let routes = http::routes(gateway.clone());
     // The publish loop's hold on the condition that `connect` will find met. Made before HTTP answers, so that the
     // service is not ready for a moment.

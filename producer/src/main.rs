@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     }
     let source = settings.source().unwrap_or_else(|reason| refuse(reason));
     let spool = settings.open_spool().unwrap_or_else(|error| refuse(format_args!("--spool (SPOOL) {error}")));
+    let access = settings.access(service.listen).unwrap_or_else(|error| refuse(format_args!("{error:#}")));
     run("producer", env!("CARGO_PKG_VERSION"), &service, |running| {
-        app::start(running, settings, source, spool, service.drain_timeout)
+        app::start(running, settings, source, spool, access, service.drain_timeout)
     })
 }

@@ -1,14 +1,17 @@
 //! What the binary can be told, and which of it goes together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use upbeat_service::settings::{duration, size};
 
 use crate::builder;
+use crate::sources::http::Access;
 use crate::spool::{self, Spool, SpoolError};
 use crate::topic::Topic;
 
@@ -25,6 +28,15 @@ pub struct Settings {
     /// How often to publish a JSON message with a sequence number, an id and the time; 0 is off [default: 2s]
     #[arg(long, env = "INTERVAL", value_name = "DURATION", value_parser = duration)]
     pub interval: Option<Duration>,
+
+    /// Let whoever can reach it POST to /messages. Without this and without tokens, that is open on a loopback address
+    /// only
+    #[arg(long, env = "OPEN", value_parser = BoolishValueParser::new())]
+    pub open: bool,
+
+    /// Let whoever has one of the tokens in this file, one a line, POST to /messages. Read again when it changes
+    #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
 
     /// Publish each line of standard input, then exit: 0 if all were published, 1 if not
     #[arg(long, env = "STDIN", value_parser = BoolishValueParser::new())]
@@ -128,6 +140,15 @@ impl Settings {
 }
 
 impl Settings {
+    /// Who may publish by HTTP, if that listens there.
+    pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
+        ensure!(
+            !self.open || self.token_file.is_none(),
+            "--open (OPEN) and --token-file (TOKEN_FILE) exclude each other; give one of them"
+        );
+        Access::new(self.open, self.token_file.as_deref(), listen).context("--token-file (TOKEN_FILE)")
+    }
+
     /// The spool, if there is to be one. Blocks.
     pub fn open_spool(&self) -> Result<Option<Spool>, SpoolError> {
         self.spool.as_ref().map(|folder| Spool::open(folder, self.spool_limit.0)).transpose()
