@@ -70,6 +70,9 @@ async fn connect_producer(
     if let Some(RetryFor(retry_for)) = settings.retry_for {
         builder = builder.retry_for(retry_for);
     }
+    if let Some(rate) = settings.rate {
+        builder = builder.rate(rate);
+    }
     if let Some(spool) = spool {
         builder = builder.spool(spool).spool_condition(service.readiness.condition("spool"));
     }

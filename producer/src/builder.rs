@@ -1,5 +1,6 @@
 //! Settings of a producer, and its start.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ impl<P: Publisher> Builder<P> {
             buffer: BUFFER,
             default_group: None,
             group_batch: 1,
+            rate: None,
         };
         Self {
             publisher,
@@ -118,6 +120,13 @@ impl<P: Publisher> Builder<P> {
     /// some entries of a batch, the others come after later ones of their group.
     pub fn group_batch(mut self, messages: usize) -> Self {
         self.options.group_batch = messages.clamp(1, MAX_ENTRIES);
+        self
+    }
+
+    /// How many messages a second are published at most, repetitions counted; as many as can be. They go out in batches
+    /// all the same, ten of them and then a pause.
+    pub const fn rate(mut self, messages_a_second: NonZeroU32) -> Self {
+        self.options.rate = Some(messages_a_second);
         self
     }
 

@@ -1,5 +1,6 @@
 //! What the handle, the publish loop and its calls share.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) buffer: u32,
     pub(crate) default_group: Option<Arc<str>>,
     pub(crate) group_batch: usize,
+    /// Messages a second.
+    pub(crate) rate: Option<NonZeroU32>,
 }
 
 impl Core {

@@ -28,7 +28,7 @@ struct Cli {
 enum Command {
     /// Ask the producer that runs here whether it is up: exit code 0 if it is, 1 if not
     Healthcheck(ServiceSettings),
-
+    Doctor(tools::doctor::Arguments),
     Spool(tools::spool::Arguments),
 }
 
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let Cli { command, settings, service } = parse();
     match command {
         Some(Command::Healthcheck(service)) => return healthcheck(&service),
+        Some(Command::Doctor(_)) => return tools::doctor::run(&settings),
         Some(Command::Spool(arguments)) => return tools::spool::run(arguments, &settings),
         None => {}
     }

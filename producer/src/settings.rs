@@ -1,6 +1,7 @@
 //! What the binary can be told, and which of it goes together.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -22,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// SNS topic to publish to, by its name or its ARN; it is found, never made
-    #[arg(long, env = "TOPIC", default_value = "messages", value_name = "NAME|ARN")]
+    #[arg(long, env = "TOPIC", default_value = "messages", value_name = "NAME|ARN", global = true)]
     pub topic: Topic,
 
     /// How often to publish a JSON message with a sequence number, an id and the time; 0 is off [default: 2s]
@@ -58,7 +59,7 @@ pub struct Settings {
 
     /// How much the spool may hold, each message counting 1 KiB more than its bytes; then standard input waits and POST
     /// answers 429. The file of large messages can be twice as large
-    #[arg(long, env = "SPOOL_LIMIT", default_value = "1GiB", value_name = "SIZE")]
+    #[arg(long, env = "SPOOL_LIMIT", default_value = "1GiB", value_name = "SIZE", global = true)]
     pub spool_limit: SpoolLimit,
 
     /// How long a batch waits to be filled while others are under way
@@ -69,6 +70,10 @@ pub struct Settings {
     #[arg(long, env = "MAX_BATCHES_IN_FLIGHT", default_value_t = builder::MAX_IN_FLIGHT as u16, value_name = "NUMBER",
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_batches_in_flight: u16,
+
+    /// How many messages a second are published at most; without it, as many as can be
+    #[arg(long, env = "RATE", value_name = "NUMBER")]
+    pub rate: Option<NonZeroU32>,
 
     /// How much may wait to be published, each message counting 1 KiB more than its bytes; then standard input waits
     /// and POST answers 429

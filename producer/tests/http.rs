@@ -206,7 +206,7 @@ async fn lines_are_published_one_by_one_and_the_ones_that_fail_are_named() {
 async fn a_stream_waits_while_the_buffer_is_full_and_is_told_where_a_stop_cut_it() {
     let topic = Memory::standard("messages").faults(|_| Faults::latency(Duration::from_millis(100)));
     let posts = Posts::to(topic.clone());
-    let lines: String = (0..5000).map(|n| format!("{n}\n")).collect();
+    let lines = (0..5000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
     let (status, answer) = posts.post(LINES, lines.clone()).await;
     assert_eq!((status, &answer["accepted"]), (StatusCode::ACCEPTED, &json!(5000)));
     assert_eq!(topic.published().len(), 5000);

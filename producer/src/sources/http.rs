@@ -87,13 +87,14 @@ pub fn routes(gateway: Gateway) -> Router {
 ///
 /// As application/json, a value is a message's body as it is written; an array is a message an element, 1000 at most. As
 /// application/vnd.upbeat.message+json each is an object with a body (a string is the body itself) and, if wanted,
-/// attributes (`id` is the message's own id), group_id, deduplication_id and subject. The same line by line, without a
+/// attributes (`id` is the message's own id), `group_id`, `deduplication_id` and `subject`. The same line by line, without a
 /// limit, as application/x-ndjson and application/vnd.upbeat.message+x-ndjson.
 #[utoipa::path(
     post,
     path = "/messages",
+    tag = "messages",
     request_body(content(
-        (Object = "application/json"),
+        (serde_json::Value = "application/json"),
         (body::Document = "application/vnd.upbeat.message+json"),
         (String = "application/x-ndjson"),
         (String = "application/vnd.upbeat.message+x-ndjson"),

@@ -12,6 +12,7 @@ use upbeat_service::Health;
 
 use super::Heart;
 use super::lines::{Line, Lines};
+use super::progress::Progress;
 use crate::error::SendError;
 use crate::message::Message;
 use crate::producer::{Producer, Ticket};
@@ -31,6 +32,7 @@ pub(crate) struct PublishLines<R> {
     under_way: VecDeque<(u64, Ticket)>,
     report: Report,
     heart: Heart,
+    progress: Progress,
 }
 
 /// What became of the lines.
@@ -59,13 +61,17 @@ impl Report {
 impl PublishLines<BufReader<Box<dyn AsyncRead + Send + Unpin>>> {
     /// Lines of standard input.
     pub(crate) fn of_stdin(producer: &Producer, health: &Health) -> Self {
-        Self::new(BufReader::with_capacity(READ, Box::new(tokio::io::stdin())), producer, health)
+        let lines = Self::new(BufReader::with_capacity(READ, Box::new(tokio::io::stdin())), producer, health);
+        Self { progress: Progress::new(None), ..lines }
     }
 
     /// Lines of a file.
     pub(crate) async fn of_file(path: &Path, producer: &Producer, health: &Health) -> anyhow::Result<Self> {
         let file = File::open(path).await.with_context(|| format!("cannot open {}", path.display()))?;
-        Ok(Self::new(BufReader::with_capacity(READ, Box::new(file)), producer, health))
+        // A pipe has no length.
+        let length = file.metadata().await.ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+        let lines = Self::new(BufReader::with_capacity(READ, Box::new(file)), producer, health);
+        Ok(Self { progress: Progress::new(length), ..lines })
     }
 }
 
@@ -76,6 +82,7 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
             under_way: VecDeque::with_capacity(MAX_UNDER_WAY),
             report: Report::default(),
             heart: Heart::new(health, "lines"),
+            progress: Progress::hidden(),
         }
     }
 
@@ -90,6 +97,7 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
                 (number, outcome) = first_settled(&mut self.under_way), if !self.under_way.is_empty() => {
                     let disk_fails = matches!(outcome, Err(SendError::NotSpooled { .. }));
                     self.report.settled(number, outcome);
+                    self.progress.show(&self.report);
                     if disk_fails {
                         error!("reads no further, since the spool does not take what is read");
                         return;
@@ -97,6 +105,7 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
                 }
                 line = self.lines.next(), if room => match line {
                     Ok(Some((number, line))) => {
+                        self.progress.read(line.length() + 1);
                         let taken = take(producer, &mut self.report, number, line);
                         tokio::select! {
                             ticket = taken => self.under_way.extend(ticket.map(|ticket| (number, ticket))),

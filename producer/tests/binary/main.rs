@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod lines;
+mod openapi;
 mod outage;
 mod posts;
 mod service;
 mod spool;
+mod tools;
 
 use std::time::Duration;
 

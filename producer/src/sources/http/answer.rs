@@ -19,7 +19,7 @@ const RETRY_AFTER: &str = "1";
 #[expect(dead_code, reason = "for the description")]
 pub(super) enum Accepted {
     Messages(Answer),
-    Lines(Lines),
+    Lines(Streamed),
 }
 
 /// What became of each message of a request.
@@ -46,7 +46,7 @@ pub(super) struct Outcome {
 
 /// What became of the lines of a stream.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Lines {
+pub(super) struct Streamed {
     /// Why it was not read to its end; send the lines from the first one on that was not accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,

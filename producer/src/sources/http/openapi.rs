@@ -36,7 +36,7 @@ struct Status {
 }
 
 /// Liveness: whether every task makes progress.
-#[utoipa::path(get, path = "/health", responses(
+#[utoipa::path(get, path = "/health", tag = "service", responses(
     (status = 200, description = "up", body = Status),
     (status = 503, description = "a task is stuck; the reason names it", body = Status),
 ))]
@@ -44,7 +44,7 @@ struct Status {
 const fn health() {}
 
 /// Readiness: whether the topic can be reached and messages are taken.
-#[utoipa::path(get, path = "/ready", responses(
+#[utoipa::path(get, path = "/ready", tag = "service", responses(
     (status = 200, description = "ready", body = Status),
     (status = 503, description = "not ready, and why", body = Status),
 ))]
@@ -52,7 +52,7 @@ const fn health() {}
 const fn ready() {}
 
 /// This description.
-#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "the description", body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "service", responses((status = 200, description = "the description", body = Object)))]
 pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(Interface::openapi())
 }

@@ -14,9 +14,9 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio::time::timeout;
 
 use super::super::body::BodyError;
-use super::super::lines::{Line, Lines as Split};
+use super::super::lines::{Line, Lines};
 use super::READ_TIMEOUT;
-use super::answer::{LineError, Lines, with_retry_after};
+use super::answer::{LineError, Streamed, with_retry_after};
 use crate::error::SendError;
 use crate::message::Message;
 use crate::producer::{Producer, Ticket};
@@ -38,9 +38,9 @@ pub(super) type ParseLine = fn(&[u8]) -> Result<Message, BodyError>;
 /// sends.
 pub(super) async fn publish(producer: &Producer, body: Body, parse: ParseLine) -> Response {
     let max_line = producer.topic().max_bytes.saturating_mul(LINE_PER_MESSAGE);
-    let mut lines = Split::new(Incoming::new(body), max_line);
+    let mut lines = Lines::new(Incoming::new(body), max_line);
     let mut under_way = VecDeque::with_capacity(MAX_UNDER_WAY);
-    let mut report = Lines::default();
+    let mut report = Streamed::default();
     let ended = loop {
         let line = match timeout(READ_TIMEOUT, lines.next()).await {
             Err(_elapsed) => break Err((StatusCode::REQUEST_TIMEOUT, "no more lines arrived in time".to_owned())),
@@ -83,7 +83,7 @@ fn message(line: Line, parse: ParseLine, max_line: usize) -> Result<Option<Messa
     }
 }
 
-impl Lines {
+impl Streamed {
     async fn settle_first(&mut self, under_way: &mut VecDeque<(u64, Ticket)>) {
         let Some((number, ticket)) = under_way.pop_front() else { return };
         match ticket.accepted().await {
