@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc, oneshot};
@@ -21,6 +22,9 @@ use crate::spool::{Intake, Request, Share, cost_of_bytes};
 
 /// What a waiting message costs beside its own bytes: its places in queues, its id, what its caller waits with.
 pub(crate) const OVERHEAD: u32 = 1024;
+
+/// How many outcomes of a stream may be open.
+const OUTCOMES: usize = 1000;
 
 /// Publishes messages to one topic, in batches, with retries. Clones share the same buffer and calls.
 ///
@@ -104,6 +108,27 @@ impl Producer {
     /// Dropped before it returns, the message may or may not be published.
     pub async fn send(&self, message: impl Into<Message>) -> Result<Sent, SendError> {
         self.enqueue(message).await?.accepted().await
+    }
+
+    /// Sends the messages of a stream, many at a time, and gives back each one's outcome in their order.
+    ///
+    /// Memory is bounded: no more is taken from the stream while the buffer is full or the outcomes are not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use futures_util::{StreamExt, stream};
+    /// use upbeat_producer::{Producer, memory::Memory};
+    /// let producer = Producer::builder(Memory::standard("messages")).build();
+    /// let outcomes: Vec<_> = producer.send_all(stream::iter(["one", "", "three"])).collect().await;
+    /// assert!(outcomes[0].is_ok() && outcomes[1].is_err() && outcomes[2].is_ok());
+    /// # }
+    /// ```
+    pub fn send_all<M: Into<Message>>(
+        &self,
+        messages: impl Stream<Item = M>,
+    ) -> impl Stream<Item = Result<Sent, SendError>> {
+        let tickets = messages.then(|message| self.enqueue(message));
+        tickets.map(async |ticket| ticket?.accepted().await).buffered(OUTCOMES)
     }
 
     /// Takes a message into the buffer, waiting while it, or the spool, is full; the ticket tells when it is accepted and
