@@ -1,4 +1,4 @@
-//! The outbox: an order and its event are committed together in SQLite, and the event is published at least once, however
+//! The outbox: an order and its event are committed together in `SQLite`, and published at least once, however
 //! often the process dies in between. `cargo run --example outbox`
 //!
 //! A row is marked after SNS has confirmed its event. Whoever dies between the two publishes it again; the topic, a FIFO

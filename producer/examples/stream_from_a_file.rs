@@ -16,14 +16,13 @@ use upbeat_producer::memory::Memory;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let written = tempfile::NamedTempFile::new()?;
-    let path = match std::env::args_os().nth(1) {
-        Some(path) => PathBuf::from(path),
-        None => {
-            let lines: Vec<_> =
-                (1..=5000).map(|n| if n == 17 { "\u{1}".to_owned() } else { format!("line {n}") }).collect();
-            std::fs::write(written.path(), lines.join("\n"))?;
-            written.path().to_owned()
-        }
+    let path = if let Some(path) = std::env::args_os().nth(1) {
+        PathBuf::from(path)
+    } else {
+        let lines: Vec<_> =
+            (1..=5000).map(|n| if n == 17 { "\u{1}".to_owned() } else { format!("line {n}") }).collect();
+        std::fs::write(written.path(), lines.join("\n"))?;
+        written.path().to_owned()
     };
     let file = File::open(&path).await.with_context(|| format!("cannot open {}", path.display()))?;
     let lines = unfold(BufReader::new(file).lines(), async |mut lines| {

@@ -35,6 +35,7 @@ mod core;
 mod engine;
 pub mod entry;
 pub mod error;
+mod later;
 pub mod memory;
 pub mod message;
 pub mod producer;

@@ -156,7 +156,14 @@ impl Settings {
 
     /// The spool, if there is to be one. Blocks.
     pub fn open_spool(&self) -> Result<Option<Spool>, SpoolError> {
-        self.spool.as_ref().map(|folder| Spool::open(folder, self.spool_limit.0)).transpose()
+        let Some(folder) = &self.spool else { return Ok(None) };
+        let spool = Spool::open(folder, self.spool_limit.0)?;
+        match spool.topic() {
+            Some(known) if spool.messages() > 0 && !self.topic.may_be(&known.arn) => {
+                Err(SpoolError::OtherTopic { folder: folder.clone(), messages: spool.messages(), topic: known.arn })
+            }
+            _ => Ok(Some(spool)),
+        }
     }
 }
 

@@ -25,6 +25,14 @@ enum Address {
 }
 
 impl Topic {
+    /// Whether this may be the topic of that ARN.
+    pub(crate) fn may_be(&self, known: &str) -> bool {
+        match &self.0 {
+            Address::Arn(arn) => arn == known,
+            Address::Name(name) => name == name_in(known),
+        }
+    }
+
     /// Finds the topic and what it takes; makes nothing. An ARN is asked for directly, a name is looked for among the
     /// topics of the account.
     pub async fn connect(&self, config: &SdkConfig) -> anyhow::Result<Sns> {

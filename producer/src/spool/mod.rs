@@ -37,6 +37,7 @@ pub(crate) use row::cost_of_bytes;
 pub use stats::Stats;
 
 use crate::core::Core;
+use crate::later::Known;
 use crate::message::Message;
 use medium::Folder;
 use store::{Found, Store};
@@ -70,6 +71,16 @@ pub enum SpoolError {
         folder: PathBuf,
         /// What went wrong.
         error: std::io::Error,
+    },
+    /// Its messages are for another topic than the one that is to be published to.
+    #[error("{}: holds {messages} messages for {topic}; give another folder, or that topic", .folder.display())]
+    OtherTopic {
+        /// The spool's folder.
+        folder: PathBuf,
+        /// How many.
+        messages: u64,
+        /// The topic's ARN.
+        topic: String,
     },
     /// What is in it can't be read.
     #[error("{}: {error}", .folder.display())]
@@ -111,6 +122,20 @@ impl Spool {
     #[must_use]
     pub const fn messages(&self) -> u64 {
         self.found.messages
+    }
+
+    /// What it remembers of the topic that its messages are for.
+    pub(crate) fn topic(&self) -> Option<Known> {
+        self.found.topic.as_deref().and_then(|topic| serde_json::from_str(topic).ok())
+    }
+
+    /// Remembers the topic, for a start without it. Blocks.
+    pub(crate) fn remember(&mut self, topic: &Known) {
+        let Ok(topic) = serde_json::to_string(topic) else { return };
+        // Not worth a write at each start; and a disk that fails will show when it matters.
+        if self.found.topic.as_ref() != Some(&topic) && self.store.remember(&topic).is_ok() {
+            self.found.topic = Some(topic);
+        }
     }
 
     /// What handles share with the keeper.

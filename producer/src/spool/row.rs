@@ -22,6 +22,12 @@ pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 /// What the messages in both tables count against the limit.
 pub(super) const COST: &str = "cost";
 
+/// As [`NUMBERS`], in words.
+pub(super) const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts-1");
+
+/// The topic that the messages are for, in JSON.
+pub(super) const TOPIC: &str = "topic";
+
 /// What a spooled message counts beside its own bytes: its keys, and pages that are not full. A page is never less than
 /// half full of small messages, so that this is on the safe side for them.
 const OVERHEAD: u64 = 1024;

@@ -8,7 +8,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Wri
 use tokio::time::Instant;
 
 use super::medium::Medium;
-use super::row::{COST, DEAD_LETTERS, MESSAGES, NUMBERS, cost, cost_of_bytes, message, row};
+use super::row::{COST, DEAD_LETTERS, MESSAGES, NUMBERS, TEXTS, TOPIC, cost, cost_of_bytes, message, row};
 use super::stats::Stats;
 use crate::entry::Entry;
 use crate::message::Message;
@@ -57,12 +57,14 @@ pub(super) struct Stored {
 }
 
 /// What a spool held when it was opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) messages: u64,
     pub(super) cost: u64,
     /// The number of the oldest message, or of the next one.
     pub(super) first: u64,
+    /// What is remembered of the topic.
+    pub(super) topic: Option<String>,
 }
 
 /// Why the database failed, in words. Nothing of the change is acknowledged then.
@@ -83,7 +85,8 @@ impl Store {
             let next = last.max(last_dead).map_or(0, |last| last + 1);
             let first = messages.first()?.map_or(next, |(number, _)| number.value());
             let cost = numbers.get(COST)?.map_or(0, |cost| cost.value());
-            (next, Found { messages: messages.len()?, cost, first })
+            let topic = transaction.open_table(TEXTS)?.get(TOPIC)?.map(|topic| topic.value().to_owned());
+            (next, Found { messages: messages.len()?, cost, first, topic })
         };
         transaction.commit()?;
         let (next, found) = found;
@@ -92,6 +95,16 @@ impl Store {
             Err(_) => Reserve::Missing { full_at: found.cost, tried: Some(Instant::now()) },
         };
         Ok((Self { medium, reserve, cost: found.cost, database: Some(database), next }, found))
+    }
+
+    /// Remembers the topic.
+    pub(super) fn remember(&mut self, topic: &str) -> Result<(), Failure> {
+        let remembered = self.database().and_then(|database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(TEXTS)?.insert(TOPIC, topic)?;
+            Ok(transaction.commit()?)
+        });
+        remembered.map_err(|error| self.failed(&error))
     }
 
     /// The number that the next accepted message gets.

@@ -233,3 +233,47 @@ async fn lines_are_done_with_once_they_are_in_the_spool_and_the_next_producer_pu
     let sent = (0..100).map(|n: i32| n.to_string());
     Count::of(sent, arrived.into_iter().map(|message| message.body)).assert_exactly_once();
 }
+
+#[tokio::test]
+async fn a_producer_that_starts_in_an_outage_accepts_since_its_spool_knows_the_topic() {
+    let localstack = LocalStack::shared().await;
+    let resources = Resources::make(localstack, Options::default()).await;
+    let mut proxy = Proxy::to(localstack);
+    let folder = tempfile::tempdir().unwrap();
+    let command = Service::producer(proxy.url()).env("TOPIC", &resources.topic).env("INTERVAL", "0");
+    let command = command.env("SPOOL", folder.path().to_str().unwrap());
+    let first = command.start().await;
+    first.wait_ready().await;
+    assert_eq!(first.post("/messages", "1").await.status, 202);
+    first.wait_events("published", 1, SOON).await;
+    proxy.refuse().await;
+    proxy.cut();
+    assert_eq!(first.post("/messages", "2").await.status, 202);
+    first.kill().await;
+
+    let second = command.start().await;
+    second.wait_for("a start without the topic", SOON, |event| event.name().starts_with("accepting before")).await;
+    eventually("acceptance", SOON, async || match second.post("/messages", "3").await {
+        answer if answer.status == 202 => Ok(()),
+        answer => Err(format!("{answer:?}")),
+    })
+    .await;
+    let ready = second.ready().await;
+    assert!(ready.status == 503 && ready.body.contains("topic: "), "{ready:?}");
+    assert_eq!(second.health().await.status, 200);
+    let other = command.clone().env("TOPIC", "another").spawn().await;
+    assert_eq!(other.wait_exit(SOON).await, 2, "{other:?}");
+    second.signal(Signal::SIGTERM);
+    assert_eq!(second.wait_exit(SOON).await, 0, "{second:?}");
+    assert_eq!(second.events("stopped")[0].number("spooled"), Some(2));
+    let other = command.clone().env("TOPIC", "another").spawn().await;
+    assert_eq!(other.wait_exit(SOON).await, 2, "{other:?}");
+    assert!(other.errors().lines()[0].contains("holds 2 messages for arn:"), "{other:?}");
+
+    let third = command.start().await;
+    third.wait_for("a start without the topic", SOON, |event| event.name().starts_with("accepting before")).await;
+    proxy.pass();
+    third.wait_events("published", 2, SOON * 4).await;
+    let arrived = resources.queue.drain_until(3, SOON).await;
+    Count::of(["1", "2", "3"], arrived.iter().map(|message| &*message.body)).assert_nothing_lost();
+}
