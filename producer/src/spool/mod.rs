@@ -3,8 +3,8 @@
 //! With a spool, a message is *accepted* once it is on the disk, and leaves it once SNS has confirmed it. So a crash
 //! loses nothing, and an outage of SNS fills the disk up to a limit and not the memory.
 //!
-//! A message's way: the handle checks it and takes a share of the limit; [`keeper`] gathers whatever waits into one
-//! transaction of the [`store`], one fsync for all, and acknowledges them; then they go to the publish loop as it has
+//! A message's way: the handle checks it and takes a share of the limit; the `keeper` gathers whatever waits into one
+//! transaction of the `store`, one fsync for all, and acknowledges them; then they go to the publish loop as it has
 //! room, straight from memory or, what there was no room for, read back in order. Confirmed ones are taken out along
 //! with the next transaction, or after a moment.
 //!
@@ -12,10 +12,11 @@
 //! What is needed of a log: what is committed survives `kill -9` and a loss of power; a torn tail is found by checksums;
 //! confirmed messages are taken out of the middle; a second process is kept out; and its storage can be replaced by one
 //! that fails, to test all of this. [redb](https://docs.rs/redb) has each of these, in safe Rust without a thread of
-//! its own, and gives pages back as messages leave. Looked at as well: `SQLite`, which is C and can be given another
+//! its own, and uses the room that messages leave again. Looked at as well: `SQLite`, which is C and can be given another
 //! storage only by unsafe code; fjall, whose tombstones and compaction threads serve larger data than a queue has;
-//! okaywal and commitlog, which are not kept up, and which can only cut a log off at its ends. A log of our own would
-//! append at twice the rate, and be ours to get right.
+//! okaywal and commitlog, logs that are cut off at their ends only, and that have seen no release for years. A log of our
+//! own could empty a full disk by deleting a file, where a database has to write first, hence the bytes set aside (see
+//! [`Medium`]); but it would be ours to get right.
 
 mod keeper;
 mod medium;
