@@ -1,5 +1,6 @@
 //! Settings of a producer, and its start.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use upbeat_service::{Health, Readiness};
 use crate::batch::MAX_ENTRIES;
 use crate::core::{Core, Counters, Options};
 use crate::engine;
-use crate::producer::{OVERHEAD, Producer};
+use crate::producer::{OVERHEAD, Producer, Way};
 use crate::publisher::Publisher;
+use crate::spool::{Spool, keep};
 
 /// How long a batch that is not full waits for more messages while other batches are under way.
 pub const LINGER: Duration = Duration::from_millis(10);
@@ -38,6 +40,17 @@ pub struct Builder<P> {
     options: Options,
     health: Health,
     condition: Option<Condition>,
+    retry_for: RetryFor,
+    spool: Option<Spool>,
+    spool_condition: Option<Condition>,
+}
+
+/// For how long to try again.
+#[derive(Clone, Copy, Debug)]
+enum RetryFor {
+    /// For ever with a spool, for a while without.
+    BySpool,
+    Given(Option<Duration>),
 }
 
 impl<P: Publisher> Builder<P> {
@@ -45,13 +58,22 @@ impl<P: Publisher> Builder<P> {
         let options = Options {
             linger: LINGER,
             max_in_flight: MAX_IN_FLIGHT,
-            retry_for: Some(RETRY_FOR),
+            retry_for: None,
             call_timeout: CALL_TIMEOUT,
             buffer: BUFFER,
             default_group: None,
             group_batch: 1,
+            rate: None,
         };
-        Self { publisher, options, health: Health::default(), condition: None }
+        Self {
+            publisher,
+            options,
+            health: Health::default(),
+            condition: None,
+            retry_for: RetryFor::BySpool,
+            spool: None,
+            spool_condition: None,
+        }
     }
 
     /// How long a batch that is not full waits for more messages while other batches are under way; 10 ms.
@@ -66,10 +88,10 @@ impl<P: Publisher> Builder<P> {
         self
     }
 
-    /// For how long a message that SNS can't take now is tried again, from its first failure; 30 s. `None` is for
-    /// ever, zero is one attempt.
+    /// For how long a message that SNS can't take now is tried again, from its first failure; 30 s, or for
+    /// ever with a spool. `None` is for ever, zero is one attempt.
     pub const fn retry_for(mut self, retry_for: Option<Duration>) -> Self {
-        self.options.retry_for = retry_for;
+        self.retry_for = RetryFor::Given(retry_for);
         self
     }
 
@@ -101,6 +123,13 @@ impl<P: Publisher> Builder<P> {
         self
     }
 
+    /// How many messages a second are published at most, repetitions counted; as many as can be. They go out in batches
+    /// all the same, ten of them and then a pause.
+    pub const fn rate(mut self, messages_a_second: NonZeroU32) -> Self {
+        self.options.rate = Some(messages_a_second);
+        self
+    }
+
     /// Where the publish loop and its calls show that they make progress; nowhere.
     pub fn health(mut self, health: &Health) -> Self {
         self.health = health.clone();
@@ -113,33 +142,59 @@ impl<P: Publisher> Builder<P> {
         self
     }
 
+    /// Keeps messages on disk from their acceptance to SNS's confirmation; in memory alone.
+    pub fn spool(mut self, spool: Spool) -> Self {
+        self.spool = Some(spool);
+        self
+    }
+
+    /// Where to show whether the spool takes messages; nowhere but in the log.
+    pub fn spool_condition(mut self, condition: Condition) -> Self {
+        self.spool_condition = Some(condition);
+        self
+    }
+
     /// Starts the producer.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn build(self) -> Producer {
-        let Self { publisher, options, health, condition } = self;
-        // Each message takes its overhead of room at least, so this many can't be waiting at once.
-        let (sender, inbox) = mpsc::channel(options.buffer as usize / OVERHEAD as usize + MAX_ENTRIES);
+        let Self { publisher, mut options, health, condition, retry_for, spool, spool_condition } = self;
+        options.retry_for = match retry_for {
+            RetryFor::Given(retry_for) => retry_for,
+            RetryFor::BySpool => spool.is_none().then_some(RETRY_FOR),
+        };
         let core = Arc::new(Core {
             topic: publisher.describe(),
             room: Arc::new(Semaphore::new(options.buffer as usize)),
             options,
             health,
-            condition: condition.unwrap_or_else(unseen_condition),
+            condition: condition.unwrap_or_else(|| unseen_condition("topic")),
             counters: Counters::default(),
+            spooled: spool.is_some(),
             closing: CancellationToken::new(),
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        let (engine, inbox) = mpsc::channel(core.max_waiting());
         core.tasks.spawn(engine::run(Arc::clone(&core), publisher, inbox));
-        Producer::new(core, sender)
+        let way = match spool {
+            None => Way::Buffer(engine),
+            Some(spool) => {
+                let condition = spool_condition.unwrap_or_else(|| unseen_condition("spool"));
+                let intake = Arc::new(spool.intake(&core, condition));
+                let (sender, inbox) = mpsc::channel(core.max_waiting());
+                core.tasks.spawn(keep(Arc::clone(&core), spool, Arc::clone(&intake), inbox, engine));
+                Way::Spool(intake, sender)
+            }
+        };
+        Producer::new(core, way)
     }
 }
 
 /// Its changes are logged all the same.
-fn unseen_condition() -> Condition {
-    let condition = Readiness::default().condition("topic");
+fn unseen_condition(name: &'static str) -> Condition {
+    let condition = Readiness::default().condition(name);
     condition.met();
     condition
 }

@@ -1,5 +1,6 @@
 //! What the handle, the publish loop and its calls share.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +11,9 @@ use tokio_util::task::TaskTracker;
 use upbeat_service::Health;
 use upbeat_service::readiness::Condition;
 
+use crate::batch::MAX_ENTRIES;
+use crate::entry::Entry;
+use crate::producer::OVERHEAD;
 use crate::publisher::Description;
 
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     pub(crate) condition: Condition,
     pub(crate) counters: Counters,
+    /// What is taken is on a disk.
+    pub(crate) spooled: bool,
     /// The buffer's free bytes. Closed when no more messages are taken.
     pub(crate) room: Arc<Semaphore>,
     /// No more messages are taken, and what is there goes out without linger.
@@ -39,6 +45,21 @@ pub(crate) struct Options {
     pub(crate) buffer: u32,
     pub(crate) default_group: Option<Arc<str>>,
     pub(crate) group_batch: usize,
+    /// Messages a second.
+    pub(crate) rate: Option<NonZeroU32>,
+}
+
+impl Core {
+    /// What a message takes of the buffer; one that is larger than the whole buffer has it for itself.
+    pub(crate) fn cost(&self, entry: &Entry) -> u32 {
+        let bytes = u32::try_from(entry.bytes()).unwrap_or(u32::MAX);
+        bytes.saturating_add(OVERHEAD).min(self.options.buffer)
+    }
+
+    /// How many messages can be in the buffer at once: each takes its overhead of room at least.
+    pub(crate) const fn max_waiting(&self) -> usize {
+        self.options.buffer as usize / OVERHEAD as usize + MAX_ENTRIES
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +69,10 @@ pub(crate) struct Counters {
     published: Counter,
     refused_by_topic: Counter,
     failed: Counter,
+    /// Left to the spool by the publish loop.
+    left: Counter,
+    /// In the spool at the end.
+    spooled: Counter,
 }
 
 /// What became of every message that was given to a producer.
@@ -59,6 +84,8 @@ pub struct Summary {
     pub refused: u64,
     /// The topic did not take them for as long as they were to be retried.
     pub failed: u64,
+    /// Safe in the spool, to be published by the next producer that opens it.
+    pub spooled: u64,
     /// Still waiting, or under way without an answer, when time ran out.
     pub abandoned: u64,
 }
@@ -97,6 +124,14 @@ impl Counters {
         self.failed.add(1);
     }
 
+    pub(crate) fn left(&self) {
+        self.left.add(1);
+    }
+
+    pub(crate) fn spooled(&self, count: u64) {
+        self.spooled.0.store(count, Ordering::Relaxed);
+    }
+
     /// Right once the publish loop has ended; what it took and did not settle is abandoned.
     pub(crate) fn summary(&self) -> Summary {
         let (published, refused, failed) = (self.published.get(), self.refused_by_topic.get(), self.failed.get());
@@ -104,7 +139,8 @@ impl Counters {
             published,
             refused: refused + self.refused_at_once.get(),
             failed,
-            abandoned: self.taken.get().saturating_sub(published + refused + failed),
+            spooled: self.spooled.get(),
+            abandoned: self.taken.get().saturating_sub(published + refused + failed + self.left.get()),
         }
     }
 }

@@ -16,6 +16,19 @@ pub enum SendError {
     /// The buffer has no room, and the caller chose not to wait. Try again a little later.
     #[error("the buffer is full")]
     Full,
+    /// What waits on the disk has reached the spool's limit, and the caller chose not to wait. Try again later.
+    #[error("the spool is full, up to its limit")]
+    SpoolFull,
+    /// The spool's disk is full or fails, so the message could not be accepted. Try again later.
+    #[error("the spool fails: {reason}")]
+    NotSpooled {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The message is safe in the spool, and will be published by the next producer that opens it. Nothing is to be
+    /// done: sending it again would publish it twice.
+    #[error("the producer stopped before the message was published; it stays in the spool")]
+    Spooled,
     /// The producer takes no more messages. Another process may.
     #[error("the producer is stopping")]
     Closed,
@@ -37,6 +50,6 @@ impl SendError {
     /// Whether sending the same message again can help.
     #[must_use]
     pub const fn can_retry(&self) -> bool {
-        !matches!(self, Self::Refused(_))
+        !matches!(self, Self::Refused(_) | Self::Spooled)
     }
 }

@@ -11,8 +11,9 @@
 //! 7. [`publisher`]: the boundary to the topic, which is [`sns`] or, in tests, [`memory`];
 //! 8. [`error`]: what the caller learns if it was not published.
 //!
-//! Around them: [`settings`] and [`topic`] are what the binary is told, [`app`] is how it starts and stops,
-//! `core` is what handle and engine share.
+//! Around them: [`spool`] keeps what is accepted on disk, if there is to be one; [`settings`] and [`topic`] are what the
+//! binary is told, [`app`] is how it starts and stops, [`tools`] are its other commands; `core` is what handle and engine
+//! share.
 //!
 //! ```no_run
 //! use upbeat_producer::{Message, Producer, Topic};
@@ -21,8 +22,8 @@
 //! let config = upbeat_service::aws::config().await?;
 //! let topic: Topic = "messages".parse()?;
 //! let producer = Producer::builder(topic.connect(&config).await?).build();
-//! let published = producer.send(Message::new("hello").attribute("kind", "greeting")).await?;
-//! println!("{}", published.message_id);
+//! let sent = producer.send(Message::new("hello").attribute("kind", "greeting")).await?;
+//! println!("{} {:?}", sent.id(), sent.message_id());
 //! producer.close(std::time::Duration::from_secs(30)).await;
 //! # Ok(()) }
 //! ```
@@ -34,6 +35,7 @@ mod core;
 mod engine;
 pub mod entry;
 pub mod error;
+mod later;
 pub mod memory;
 pub mod message;
 pub mod producer;
@@ -43,6 +45,8 @@ mod rules;
 pub mod settings;
 pub mod sns;
 pub mod sources;
+pub mod spool;
+pub mod tools;
 pub mod topic;
 
 pub use batch::Batch;
@@ -51,8 +55,9 @@ pub use core::Summary;
 pub use entry::{Entry, Id};
 pub use error::SendError;
 pub use message::{Attribute, Message};
-pub use producer::{Producer, Published, Ticket};
+pub use producer::{Producer, Published, Sent, Ticket};
 pub use publisher::{Description, Fault, FaultKind, Publisher, Receipt, Receipts};
 pub use refusal::Refusal;
 pub use sns::Sns;
+pub use spool::Spool;
 pub use topic::Topic;

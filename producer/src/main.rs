@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use upbeat_producer::{app, settings::Settings};
+use upbeat_producer::{app, settings::Settings, tools};
 use upbeat_service::settings::refuse;
 use upbeat_service::{ServiceSettings, healthcheck, parse, run};
 
@@ -28,15 +28,22 @@ struct Cli {
 enum Command {
     /// Ask the producer that runs here whether it is up: exit code 0 if it is, 1 if not
     Healthcheck(ServiceSettings),
+    Doctor(tools::doctor::Arguments),
+    Spool(tools::spool::Arguments),
 }
 
 fn main() -> ExitCode {
     let Cli { command, settings, service } = parse();
-    if let Some(Command::Healthcheck(service)) = command {
-        return healthcheck(&service);
+    match command {
+        Some(Command::Healthcheck(service)) => return healthcheck(&service),
+        Some(Command::Doctor(_)) => return tools::doctor::run(&settings),
+        Some(Command::Spool(arguments)) => return tools::spool::run(arguments, &settings),
+        None => {}
     }
     let source = settings.source().unwrap_or_else(|reason| refuse(reason));
+    let spool = settings.open_spool().unwrap_or_else(|error| refuse(format_args!("--spool (SPOOL) {error}")));
+    let access = settings.access(service.listen).unwrap_or_else(|error| refuse(format_args!("{error:#}")));
     run("producer", env!("CARGO_PKG_VERSION"), &service, |running| {
-        app::start(running, settings, source, service.drain_timeout)
+        app::start(running, settings, source, spool, access, service.drain_timeout)
     })
 }

@@ -1,5 +1,7 @@
 //! What a caller gives to be published.
 
+use serde::Serialize;
+
 use crate::refusal::Refusal;
 
 /// A message to publish: a body, and whatever of the rest the caller sets.
@@ -39,6 +41,17 @@ impl Message {
     #[must_use]
     pub fn new(body: impl Into<String>) -> Self {
         Self { body: body.into(), ..Self::default() }
+    }
+
+    /// A message whose body is this value in JSON.
+    ///
+    /// ```
+    /// use upbeat_producer::Message;
+    /// assert_eq!(Message::json(&("pen", 2))?.body(), r#"["pen",2]"#);
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
+    pub fn json(body: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::to_string(body).map(Self::new)
     }
 
     /// A message of these bytes, taken over without a copy; refused unless they are UTF-8, since SNS carries text only.

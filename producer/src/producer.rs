@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
-use upbeat_service::Backoff;
+use tokio::time::timeout;
 
 use crate::builder::Builder;
 use crate::core::{Core, Summary};
@@ -18,9 +18,13 @@ use crate::entry::{Entry, Id};
 use crate::error::SendError;
 use crate::message::Message;
 use crate::publisher::{Description, Publisher};
+use crate::spool::{Intake, Request, Share, cost_of_bytes};
 
 /// What a waiting message costs beside its own bytes: its places in queues, its id, what its caller waits with.
 pub(crate) const OVERHEAD: u32 = 1024;
+
+/// How many outcomes of a stream may be open.
+const OUTCOMES: usize = 1000;
 
 /// Publishes messages to one topic, in batches, with retries. Clones share the same buffer and calls.
 ///
@@ -29,14 +33,42 @@ pub(crate) const OVERHEAD: u32 = 1024;
 /// use upbeat_producer::{Message, Producer, memory::Memory};
 /// let topic = Memory::standard("messages");
 /// let producer = Producer::builder(topic.clone()).build();
-/// let published = producer.send(Message::new("hello").attribute("kind", "greeting")).await?;
-/// assert_eq!(topic.published()[0].receipt.message_id, published.message_id);
+/// let sent = producer.send(Message::new("hello").attribute("kind", "greeting")).await?;
+/// assert_eq!(sent.message_id(), Some(&*topic.published()[0].receipt.message_id));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Producer {
     core: Arc<Core>,
-    inbox: mpsc::Sender<Queued>,
+    way: Way,
+}
+
+/// Where messages go from here.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    /// Into the buffer.
+    Buffer(mpsc::Sender<Queued>),
+    /// Onto the disk.
+    Spool(Arc<Intake>, mpsc::Sender<Request>),
+}
+
+/// Room for one message or several, where they go.
+enum Room {
+    Buffer(OwnedSemaphorePermit),
+    Spool(Share),
+}
+
+/// A message that was accepted: the topic holds it or, with a spool, the disk does.
+#[derive(Debug)]
+pub struct Sent {
+    id: Id,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Published(Published),
+    Spooled(oneshot::Receiver<Result<Published, SendError>>),
 }
 
 /// A message that the topic holds.
@@ -55,6 +87,8 @@ pub struct Published {
 #[must_use = "only the ticket's outcome says whether the message was published"]
 pub struct Ticket {
     id: Id,
+    /// With a spool: whether the message is on the disk.
+    spooled: Option<oneshot::Receiver<Result<(), SendError>>>,
     outcome: oneshot::Receiver<Result<Published, SendError>>,
 }
 
@@ -64,31 +98,60 @@ impl Producer {
         Builder::new(publisher)
     }
 
-    pub(crate) const fn new(core: Arc<Core>, inbox: mpsc::Sender<Queued>) -> Self {
-        Self { core, inbox }
+    pub(crate) const fn new(core: Arc<Core>, way: Way) -> Self {
+        Self { core, way }
     }
 
-    /// Publishes a message and returns once the topic holds it. Waits while the buffer is full.
+    /// Sends a message and returns once it is accepted: published or, with a spool, on the disk. Waits while the buffer,
+    /// or the spool, is full.
     ///
     /// Dropped before it returns, the message may or may not be published.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<Published, SendError> {
-        self.enqueue(message).await?.await
+    pub async fn send(&self, message: impl Into<Message>) -> Result<Sent, SendError> {
+        self.enqueue(message).await?.accepted().await
     }
 
-    /// Takes a message into the buffer, waiting while it is full; the ticket tells when it is published.
+    /// Sends the messages of a stream, many at a time, and gives back each one's outcome in their order.
+    ///
+    /// Memory is bounded: no more is taken from the stream while the buffer is full or the outcomes are not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use futures_util::{StreamExt, stream};
+    /// use upbeat_producer::{Producer, memory::Memory};
+    /// let producer = Producer::builder(Memory::standard("messages")).build();
+    /// let outcomes: Vec<_> = producer.send_all(stream::iter(["one", "", "three"])).collect().await;
+    /// assert!(outcomes[0].is_ok() && outcomes[1].is_err() && outcomes[2].is_ok());
+    /// # }
+    /// ```
+    pub fn send_all<M: Into<Message>>(
+        &self,
+        messages: impl Stream<Item = M>,
+    ) -> impl Stream<Item = Result<Sent, SendError>> {
+        let tickets = messages.then(|message| self.enqueue(message));
+        tickets.map(async |ticket| ticket?.accepted().await).buffered(OUTCOMES)
+    }
+
+    /// Takes a message into the buffer, waiting while it, or the spool, is full; the ticket tells when it is accepted and
+    /// when it is published.
     ///
     /// Messages are published in the order in which this returns: on a FIFO topic within each group, on a standard
     /// topic as far as nothing fails.
     pub async fn enqueue(&self, message: impl Into<Message>) -> Result<Ticket, SendError> {
         let entry = self.check(message.into())?;
-        let room = Arc::clone(&self.core.room).acquire_many_owned(self.cost(&entry)).await;
-        self.hand_over(entry, room.map_err(|_| SendError::Closed)?)
+        let room = match &self.way {
+            Way::Buffer(_) => {
+                let room = Arc::clone(&self.core.room).acquire_many_owned(self.core.cost(&entry)).await;
+                Room::Buffer(room.map_err(|_| SendError::Closed)?)
+            }
+            Way::Spool(intake, _) => Room::Spool(intake.share(spool_cost(&entry), self.core.cost(&entry)).await?),
+        };
+        self.hand_over(entry, room)
     }
 
-    /// As [`enqueue`](Self::enqueue), with [`SendError::Full`] in place of waiting.
+    /// As [`enqueue`](Self::enqueue), with [`SendError::Full`] or [`SendError::SpoolFull`] in place of waiting.
     pub fn try_enqueue(&self, message: impl Into<Message>) -> Result<Ticket, SendError> {
         let entry = self.check(message.into())?;
-        let room = self.try_take_room(self.cost(&entry))?;
+        let room = self.try_take_room(spool_cost(&entry), self.core.cost(&entry))?;
         self.hand_over(entry, room)
     }
 
@@ -99,11 +162,12 @@ impl Producer {
         messages: impl IntoIterator<Item = Message>,
     ) -> Result<Vec<Result<Ticket, SendError>>, SendError> {
         let entries: Vec<_> = messages.into_iter().map(|message| self.check(message)).collect();
-        let cost = entries.iter().flatten().map(|entry| self.cost(entry)).fold(0, u32::saturating_add);
-        let mut room = self.try_take_room(cost.min(self.core.options.buffer))?;
+        let sum = |cost: &dyn Fn(&Entry) -> u32| entries.iter().flatten().map(cost).fold(0, u32::saturating_add);
+        let (on_disk, in_memory) = (sum(&spool_cost), sum(&|entry| self.core.cost(entry)));
+        let mut room = self.try_take_room(on_disk, in_memory.min(self.core.options.buffer))?;
         let mut take = |entry: Entry| {
-            let cost = (self.cost(&entry) as usize).min(room.num_permits());
-            self.hand_over(entry, room.split(cost).ok_or(SendError::Full)?)
+            let part = room.split(spool_cost(&entry), self.core.cost(&entry));
+            self.hand_over(entry, part.ok_or(SendError::Full)?)
         };
         Ok(entries.into_iter().map(|entry| entry.and_then(&mut take)).collect())
     }
@@ -114,11 +178,22 @@ impl Producer {
         &self.core.topic
     }
 
+    /// Whether what is accepted is on disk.
+    #[must_use]
+    pub fn has_spool(&self) -> bool {
+        self.core.spooled
+    }
+
     /// Takes no more messages, publishes what is there, and ends after `within` at the latest; what is not published
     /// then is [`SendError::Abandoned`]. Of several calls the earliest end counts.
+    ///
+    /// With a spool, what is not published stays there, and an outage of SNS is not waited for.
     pub async fn close(&self, within: Duration) -> Summary {
         self.core.closing.cancel();
-        self.core.room.close();
+        match &self.way {
+            Way::Buffer(_) => self.core.room.close(),
+            Way::Spool(intake, _) => intake.close(),
+        }
         self.core.tasks.close();
         if timeout(within, self.core.tasks.wait()).await.is_err() {
             self.core.abandon.cancel();
@@ -134,36 +209,86 @@ impl Producer {
         })
     }
 
-    /// A message larger than the whole buffer has it for itself.
-    fn cost(&self, entry: &Entry) -> u32 {
-        let bytes = u32::try_from(entry.bytes()).unwrap_or(u32::MAX);
-        bytes.saturating_add(OVERHEAD).min(self.core.options.buffer)
+    fn try_take_room(&self, on_disk: u32, in_memory: u32) -> Result<Room, SendError> {
+        match &self.way {
+            Way::Spool(intake, _) => intake.try_share(on_disk, in_memory).map(Room::Spool),
+            Way::Buffer(_) => {
+                let room = Arc::clone(&self.core.room).try_acquire_many_owned(in_memory);
+                room.map(Room::Buffer).map_err(|error| match error {
+                    TryAcquireError::Closed => SendError::Closed,
+                    TryAcquireError::NoPermits => SendError::Full,
+                })
+            }
+        }
     }
 
-    fn try_take_room(&self, cost: u32) -> Result<OwnedSemaphorePermit, SendError> {
-        Arc::clone(&self.core.room).try_acquire_many_owned(cost).map_err(|error| match error {
-            TryAcquireError::Closed => SendError::Closed,
-            TryAcquireError::NoPermits => SendError::Full,
-        })
-    }
-
-    fn hand_over(&self, entry: Entry, room: OwnedSemaphorePermit) -> Result<Ticket, SendError> {
+    /// Room was taken, so the channels, which are longer than messages can be waiting, have a place.
+    fn hand_over(&self, entry: Entry, room: Room) -> Result<Ticket, SendError> {
         let (reply, outcome) = oneshot::channel();
         let id = entry.id().clone();
-        let pending = Pending {
-            reply,
-            taken: Instant::now(),
-            failing_since: None,
-            backoff: Backoff::default(),
-            alone: false,
-            _room: room,
+        let spooled = match (&self.way, room) {
+            (Way::Buffer(inbox), Room::Buffer(room)) => {
+                let pending = Pending::new(Some(reply), room, None);
+                inbox.try_send(Queued { entry, pending }).map_err(|error| not_taken(&error))?;
+                None
+            }
+            (Way::Spool(_, inbox), Room::Spool(share)) => {
+                let (accepted, spooled) = oneshot::channel();
+                let request = Request { entry, share, accepted, reply };
+                inbox.try_send(request).map_err(|error| not_taken(&error))?;
+                Some(spooled)
+            }
+            // Room is taken where the message goes.
+            _ => return Err(SendError::Closed),
         };
-        // Room was taken, so the channel, which is longer than messages can be waiting, has a place.
-        self.inbox.try_send(Queued { entry, pending }).map_err(|error| match error {
-            TrySendError::Full(_) => SendError::Full,
-            TrySendError::Closed(_) => SendError::Closed,
-        })?;
-        Ok(Ticket { id, outcome })
+        Ok(Ticket { id, spooled, outcome })
+    }
+}
+
+/// What a message takes of the spool.
+fn spool_cost(entry: &Entry) -> u32 {
+    u32::try_from(cost_of_bytes(entry.bytes())).unwrap_or(u32::MAX)
+}
+
+const fn not_taken<T>(error: &TrySendError<T>) -> SendError {
+    match error {
+        TrySendError::Full(_) => SendError::Full,
+        TrySendError::Closed(_) => SendError::Closed,
+    }
+}
+
+impl Room {
+    /// A part of it for one of several messages.
+    fn split(&mut self, on_disk: u32, in_memory: u32) -> Option<Self> {
+        match self {
+            Self::Buffer(room) => room.split((in_memory as usize).min(room.num_permits())).map(Self::Buffer),
+            Self::Spool(share) => share.split(on_disk, in_memory).map(Self::Spool),
+        }
+    }
+}
+
+impl Sent {
+    /// The message's own id.
+    #[must_use]
+    pub const fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The id that the topic gave to it; `None` while it is in the spool.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        match &self.state {
+            State::Published(published) => Some(&published.message_id),
+            State::Spooled(_) => None,
+        }
+    }
+
+    /// Waits until the topic holds the message. Without a spool it does already.
+    pub async fn published(self) -> Result<Published, SendError> {
+        match self.state {
+            State::Published(published) => Ok(published),
+            State::Spooled(outcome) => outcome.await.unwrap_or(Err(SendError::Spooled)),
+        }
     }
 }
 
@@ -172,6 +297,33 @@ impl Ticket {
     #[must_use]
     pub const fn id(&self) -> &Id {
         &self.id
+    }
+
+    /// Waits until the message is accepted: published or, with a spool, on the disk.
+    pub async fn accepted(mut self) -> Result<Sent, SendError> {
+        self.when_accepted().await?;
+        let Self { id, spooled, outcome } = self;
+        let state = match spooled {
+            Some(_) => State::Spooled(outcome),
+            None => State::Published(outcome.await.unwrap_or(Err(SendError::Abandoned))?),
+        };
+        Ok(Sent { id, state })
+    }
+
+    /// As [`accepted`](Self::accepted), for several at once; dropped before it returns, it loses nothing.
+    pub(crate) async fn settled(&mut self) -> Result<(), SendError> {
+        match &mut self.spooled {
+            Some(_) => self.when_accepted().await,
+            None => self.await.map(drop),
+        }
+    }
+
+    async fn when_accepted(&mut self) -> Result<(), SendError> {
+        match &mut self.spooled {
+            // An answer that was dropped is one of a runtime that ended.
+            Some(spooled) => spooled.await.unwrap_or(Err(SendError::Abandoned)),
+            None => Ok(()),
+        }
     }
 
     /// The outcome, if it is there; `None` while the message waits. Once given, it is not to be asked for again.

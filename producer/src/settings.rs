@@ -1,14 +1,19 @@
 //! What the binary can be told, and which of it goes together.
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use upbeat_service::settings::{duration, size};
 
 use crate::builder;
+use crate::sources::http::Access;
+use crate::spool::{self, Spool, SpoolError};
 use crate::topic::Topic;
 
 /// How often a message is published by default.
@@ -18,12 +23,21 @@ const INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// SNS topic to publish to, by its name or its ARN; it is found, never made
-    #[arg(long, env = "TOPIC", default_value = "messages", value_name = "NAME|ARN")]
+    #[arg(long, env = "TOPIC", default_value = "messages", value_name = "NAME|ARN", global = true)]
     pub topic: Topic,
 
     /// How often to publish a JSON message with a sequence number, an id and the time; 0 is off [default: 2s]
     #[arg(long, env = "INTERVAL", value_name = "DURATION", value_parser = duration)]
     pub interval: Option<Duration>,
+
+    /// Let whoever can reach it POST to /messages. Without this and without tokens, that is open on a loopback address
+    /// only
+    #[arg(long, env = "OPEN", value_parser = BoolishValueParser::new())]
+    pub open: bool,
+
+    /// Let whoever has one of the tokens in this file, one a line, POST to /messages. Read again when it changes
+    #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
 
     /// Publish each line of standard input, then exit: 0 if all were published, 1 if not
     #[arg(long, env = "STDIN", value_parser = BoolishValueParser::new())]
@@ -34,8 +48,19 @@ pub struct Settings {
     pub file: Option<PathBuf>,
 
     /// For how long a message that SNS can't take now is tried again; 0 is one attempt, or `forever`
-    #[arg(long, env = "RETRY_FOR", default_value = "30s", value_name = "DURATION")]
-    pub retry_for: RetryFor,
+    /// [default: 30s, forever with a spool]
+    #[arg(long, env = "RETRY_FOR", value_name = "DURATION")]
+    pub retry_for: Option<RetryFor>,
+
+    /// Folder for messages between their acceptance and SNS's confirmation, which are on disk then: what is accepted
+    /// survives a crash, and an outage of SNS. Made if it is missing; for one producer at a time
+    #[arg(long, env = "SPOOL", value_name = "FOLDER", global = true)]
+    pub spool: Option<PathBuf>,
+
+    /// How much the spool may hold, each message counting 1 KiB more than its bytes; then standard input waits and POST
+    /// answers 429. The file of large messages can be twice as large
+    #[arg(long, env = "SPOOL_LIMIT", default_value = "1GiB", value_name = "SIZE", global = true)]
+    pub spool_limit: SpoolLimit,
 
     /// How long a batch waits to be filled while others are under way
     #[arg(long, env = "LINGER", default_value = "10ms", value_name = "DURATION", value_parser = duration)]
@@ -45,6 +70,10 @@ pub struct Settings {
     #[arg(long, env = "MAX_BATCHES_IN_FLIGHT", default_value_t = builder::MAX_IN_FLIGHT as u16, value_name = "NUMBER",
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_batches_in_flight: u16,
+
+    /// How many messages a second are published at most; without it, as many as can be
+    #[arg(long, env = "RATE", value_name = "NUMBER")]
+    pub rate: Option<NonZeroU32>,
 
     /// How much may wait to be published, each message counting 1 KiB more than its bytes; then standard input waits
     /// and POST answers 429
@@ -83,6 +112,10 @@ pub struct RetryFor(pub Option<Duration>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer(pub u32);
 
+/// How much a spool may hold, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolLimit(pub u64);
+
 /// A message group that SNS takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupId(pub String);
@@ -107,6 +140,29 @@ impl Settings {
                 Duration::ZERO => Source::None,
                 interval => Source::Interval(interval),
             }),
+        }
+    }
+}
+
+impl Settings {
+    /// Who may publish by HTTP, if that listens there.
+    pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
+        ensure!(
+            !self.open || self.token_file.is_none(),
+            "--open (OPEN) and --token-file (TOKEN_FILE) exclude each other; give one of them"
+        );
+        Access::new(self.open, self.token_file.as_deref(), listen).context("--token-file (TOKEN_FILE)")
+    }
+
+    /// The spool, if there is to be one. Blocks.
+    pub fn open_spool(&self) -> Result<Option<Spool>, SpoolError> {
+        let Some(folder) = &self.spool else { return Ok(None) };
+        let spool = Spool::open(folder, self.spool_limit.0)?;
+        match spool.topic() {
+            Some(known) if spool.messages() > 0 && !self.topic.may_be(&known.arn) => {
+                Err(SpoolError::OtherTopic { folder: folder.clone(), messages: spool.messages(), topic: known.arn })
+            }
+            _ => Ok(Some(spool)),
         }
     }
 }
@@ -143,6 +199,15 @@ impl FromStr for Buffer {
     }
 }
 
+impl FromStr for SpoolLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = Some(size(text)?).filter(|bytes| *bytes >= spool::MIN_LIMIT);
+        fits.map(Self).ok_or_else(|| "it must be 4MiB at least".to_owned())
+    }
+}
+
 impl FromStr for GroupId {
     type Err = String;
 
@@ -157,7 +222,7 @@ impl FromStr for GroupId {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
@@ -179,7 +244,8 @@ mod tests {
         assert_eq!(settings.topic.to_string(), "messages");
         assert_eq!(settings.linger, builder::LINGER);
         assert_eq!(usize::from(settings.max_batches_in_flight), builder::MAX_IN_FLIGHT);
-        assert_eq!(settings.retry_for.0, Some(builder::RETRY_FOR));
+        assert_eq!((settings.retry_for, settings.spool), (None, None));
+        assert_eq!(settings.spool_limit.0, spool::LIMIT);
         assert_eq!(settings.buffer.0, builder::BUFFER);
     }
 
@@ -208,6 +274,7 @@ mod tests {
         for (flag, bad, good) in [
             ("--retry-for", "soon", "forever"),
             ("--buffer", "1", "64KiB"),
+            ("--spool-limit", "1MiB", "4MiB"),
             ("--buffer", "5GiB", "1GiB"),
             ("--group-id", "a b", "128 letters"),
             ("--group-batch", "11", "1..=10"),
@@ -218,6 +285,26 @@ mod tests {
         ] {
             let why = source_of(&[flag, bad]).unwrap_err();
             assert!(why.contains(flag) && why.contains(good), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_every_setting_with_its_variable_and_its_default() {
+        let readme = include_str!("../../README.md");
+        let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+        let command = Cli::command();
+        for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
+            let (flag, variable) = (setting.get_long().unwrap(), setting.get_env().unwrap().to_str().unwrap());
+            let row = format!("| `--{flag}` | `{variable}` |");
+            let row = rows.iter().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row} is missing"));
+            for default in setting.get_default_values() {
+                assert!(row.contains(&format!("`{}`", default.to_str().unwrap())), "{row}: {default:?}");
+            }
+            let help = setting.get_help().map(ToString::to_string).unwrap_or_default();
+            if let Some((_, default)) = help.split_once("[default: ") {
+                let default = default.split([',', ']']).next().unwrap();
+                assert!(row.contains(&format!("`{default}`")), "{row}: {default}");
+            }
         }
     }
 

@@ -25,18 +25,29 @@ enum Address {
 }
 
 impl Topic {
+    /// Whether this may be the topic of that ARN.
+    pub(crate) fn may_be(&self, known: &str) -> bool {
+        match &self.0 {
+            Address::Arn(arn) => arn == known,
+            Address::Name(name) => name == name_in(known),
+        }
+    }
+
     /// Finds the topic and what it takes; makes nothing. An ARN is asked for directly, a name is looked for among the
     /// topics of the account.
     pub async fn connect(&self, config: &SdkConfig) -> anyhow::Result<Sns> {
+        self.connect_by(config.into()).await
+    }
+
+    /// As [`connect`](Self::connect), by a client that is set up so.
+    pub(crate) async fn connect_by(&self, config: aws_sdk_sns::config::Builder) -> anyhow::Result<Sns> {
         // Cheaper than the SDK's own way of signing.
         let signing = SigV4::default();
-        let config = aws_sdk_sns::config::Builder::from(config);
         let config = config.interceptor(signing.clock_watch()).push_auth_scheme(signing);
         match &self.0 {
             Address::Arn(arn) => {
                 let region = Region::new(arn.split(':').nth(3).unwrap_or_default().to_owned());
-                let in_region = config.region(region).build();
-                topic_of_arn(Client::from_conf(in_region), arn.clone()).await
+                topic_of_arn(Client::from_conf(config.region(region).build()), arn.clone()).await
             }
             Address::Name(name) => {
                 let client = Client::from_conf(config.build());

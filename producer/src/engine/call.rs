@@ -7,13 +7,11 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use tracing::info;
 
 use super::queued::{Flight, Queued};
 use crate::batch::{Batch, MAX_ENTRIES};
 use crate::core::Core;
-use crate::producer::Published;
-use crate::publisher::{Fault, FaultKind, Publisher, Receipt, Receipts};
+use crate::publisher::{Fault, FaultKind, Publisher, Receipts};
 
 /// Liveness is told this much more than a call may take.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -62,7 +60,7 @@ fn settle(core: &Core, flight: Flight, receipts: Receipts) -> ArrayVec<(Queued, 
     let mut receipts = receipts.into_iter();
     for queued in flight.into_queued() {
         match receipts.next() {
-            Some(Ok(receipt)) => published(core, queued, receipt),
+            Some(Ok(receipt)) => queued.published(core, receipt),
             Some(Err(Fault { kind: FaultKind::Refused, reason })) => queued.refuse(core, reason),
             Some(Err(fault)) => unsettled.push((queued, fault.reason)),
             None => unsettled.push((queued, "the answer has no result for it".to_owned())),
@@ -86,15 +84,4 @@ fn settle_failed_call(
         }
     }
     (Err(fault), unsettled)
-}
-
-fn published(core: &Core, queued: Queued, receipt: Receipt) {
-    let Queued { entry, pending } = queued;
-    let Receipt { message_id, sequence_number } = receipt;
-    core.counters.published();
-    let ms = u64::try_from(pending.taken.elapsed().as_millis()).unwrap_or(u64::MAX);
-    info!(id = %entry.id(), %message_id, topic = %core.topic.name, bytes = entry.body().len(), ms, "published");
-    let published = Published { id: entry.into_id(), message_id, sequence_number };
-    // Whoever dropped the ticket does not want to know.
-    drop(pending.reply.send(Ok(published)));
 }

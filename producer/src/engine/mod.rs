@@ -2,13 +2,14 @@
 //!
 //! A message's way: the loop takes it from the channel into [`waiting`], in [`plain`] for a standard topic or
 //! [`groups`] for a FIFO one; with others it becomes a [`Flight`](queued::Flight), published by a [`call`] of its own;
-//! what the call could not settle comes back. The [`gate`] keeps calls back while the topic can't take any.
+//! what the call could not settle comes back. The [`gate`] keeps calls back while the topic can't take any, the [`pace`] while they would be too many.
 //!
 //! One loop owns all of this, so that nothing needs a lock, and calls run beside it on all cores.
 
 pub(crate) mod call;
 pub(crate) mod gate;
 pub(crate) mod groups;
+pub(crate) mod pace;
 pub(crate) mod plain;
 pub(crate) mod queued;
 pub(crate) mod waiting;
@@ -25,6 +26,7 @@ use crate::publisher::{FaultKind, Publisher};
 use call::Landed;
 use gate::Gate;
 use groups::Groups;
+use pace::Pace;
 use plain::Plain;
 use queued::{Again, Queued};
 use waiting::Waiting;
@@ -55,8 +57,11 @@ struct Engine<P, W> {
     inbox: mpsc::Receiver<Queued>,
     /// Messages may still come.
     open: bool,
+    /// The producer is to end.
+    closing: bool,
     waiting: W,
     gate: Gate,
+    pace: Pace,
     /// During an outage, when a waiting message is next to be given up.
     next_to_give_up: Option<Instant>,
     calls: JoinSet<Landed>,
@@ -68,8 +73,10 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             publisher: Arc::new(publisher),
             inbox,
             open: true,
+            closing: false,
             waiting,
             gate: Gate::new(core.options.retry_for),
+            pace: Pace::new(core.options.rate),
             core,
             next_to_give_up: None,
             calls: JoinSet::new(),
@@ -91,6 +98,7 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             }
             self.waiting.wake(now);
             self.give_up_overdue(now);
+            self.leave_to_the_spool();
             self.launch(now);
 
             let wake = self.next_event(now).map_or(heard + TICK, |event| event.min(heard + TICK));
@@ -100,7 +108,13 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             tokio::select! {
                 biased;
                 () = core.abandon.cancelled() => break,
-                () = core.closing.cancelled(), if !self.inbox.is_closed() => self.inbox.close(),
+                () = core.closing.cancelled(), if !self.closing => {
+                    self.closing = true;
+                    // A spool goes on sending what it holds.
+                    if !core.spooled {
+                        self.inbox.close();
+                    }
+                }
                 Some(landed) = self.calls.join_next() => self.landed(landed),
                 count = self.inbox.recv_many(&mut arrivals, INTAKE), if self.open => {
                     self.open = count > 0;
@@ -118,7 +132,7 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
     /// message has lingered, or when no more messages will come.
     fn launch(&mut self, now: Instant) {
         let limit = self.gate.limit(now, self.core.options.max_in_flight);
-        while self.calls.len() < limit {
+        while self.calls.len() < limit && self.pace.opens_at(now).is_none() {
             let linger = self.core.options.linger;
             let lingered = || self.waiting.oldest().is_some_and(|taken| taken + linger <= now);
             if !(self.calls.is_empty() || self.inbox.is_closed() || self.waiting.fills_a_batch() || lingered()) {
@@ -128,16 +142,19 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             if flight.is_empty() {
                 break;
             }
+            self.pace.left(now, flight.pending.len());
             self.calls.spawn(call::publish(Arc::clone(&self.core), Arc::clone(&self.publisher), flight));
         }
     }
 
     /// When there is something to do even if no message arrives and no call lands.
     fn next_event(&self, now: Instant) -> Option<Instant> {
-        let may_leave = self.calls.len() < self.gate.limit(now, self.core.options.max_in_flight);
+        let paced = self.pace.opens_at(now);
+        let may_leave = paced.is_none() && self.calls.len() < self.gate.limit(now, self.core.options.max_in_flight);
         let lingered = self.waiting.oldest().filter(|_| may_leave).map(|taken| taken + self.core.options.linger);
         let opens = self.gate.opens_at(now).filter(|_| !self.waiting.is_empty());
-        [lingered, opens, self.waiting.next_wake(), self.next_to_give_up].into_iter().flatten().min()
+        let paced = paced.filter(|_| !self.waiting.is_empty());
+        [lingered, opens, paced, self.waiting.next_wake(), self.next_to_give_up].into_iter().flatten().min()
     }
 
     fn landed(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
@@ -213,6 +230,14 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
             return None;
         }
         self.waiting.earliest(|queued| self.gate.gives_up_at(&queued.pending))
+    }
+
+    /// What can't go out now is safe on the disk, and an outage is no reason to hold up a stop.
+    fn leave_to_the_spool(&mut self) {
+        if self.core.spooled && self.closing && self.gate.is_closed() {
+            self.inbox.close();
+            self.waiting.drain().into_iter().for_each(|queued| queued.abandon(&self.core));
+        }
     }
 
     /// Calls see for themselves that they are to be abandoned.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{error, info, warn};
 use upbeat_service::Backoff;
 
 use crate::batch::{Batch, MAX_ENTRIES};
@@ -14,7 +14,12 @@ use crate::core::Core;
 use crate::entry::Entry;
 use crate::error::SendError;
 use crate::producer::Published;
+use crate::publisher::Receipt;
 use crate::refusal::Refusal;
+use crate::spool::Mark;
+
+/// Where a message's outcome is told.
+pub(crate) type Reply = oneshot::Sender<Result<Published, SendError>>;
 
 /// A message, and the engine's own notes about it.
 #[derive(Debug)]
@@ -26,7 +31,8 @@ pub(crate) struct Queued {
 /// What the engine knows of a message beside its content.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) reply: oneshot::Sender<Result<Published, SendError>>,
+    /// Nobody may want to know any more.
+    reply: Option<Reply>,
     pub(crate) taken: Instant,
     /// Since its first failure.
     pub(crate) failing_since: Option<Instant>,
@@ -34,7 +40,9 @@ pub(crate) struct Pending {
     /// A batch was refused whole, so this is to be tried without others.
     pub(crate) alone: bool,
     /// Its place in the buffer; given back when the message is settled.
-    pub(crate) _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
+    /// Its place in the spool.
+    mark: Option<Mark>,
 }
 
 /// A batch under way, with the notes of each of its entries.
@@ -49,6 +57,21 @@ pub(crate) struct Flight {
 pub(crate) struct Again {
     pub(crate) queued: Queued,
     pub(crate) not_before: Option<Instant>,
+}
+
+impl Pending {
+    /// A message that was taken now.
+    pub(crate) fn new(reply: Option<Reply>, room: OwnedSemaphorePermit, mark: Option<Mark>) -> Self {
+        Self {
+            reply,
+            taken: Instant::now(),
+            failing_since: None,
+            backoff: Backoff::default(),
+            alone: false,
+            room,
+            mark,
+        }
+    }
 }
 
 impl Flight {
@@ -91,6 +114,18 @@ impl Flight {
 }
 
 impl Queued {
+    /// The topic holds the message.
+    pub(crate) fn published(self, core: &Core, Receipt { message_id, sequence_number }: Receipt) {
+        let Self { entry, pending } = self;
+        core.counters.published();
+        let ms = u64::try_from(pending.taken.elapsed().as_millis()).unwrap_or(u64::MAX);
+        info!(id = %entry.id(), %message_id, topic = %core.topic.name, bytes = entry.body().len(), ms, "published");
+        if let Some(mark) = pending.mark {
+            mark.published(pending.room);
+        }
+        tell(pending.reply, Ok(Published { id: entry.into_id(), message_id, sequence_number }));
+    }
+
     /// The message's content was refused by the topic.
     pub(crate) fn refuse(self, core: &Core, reason: String) {
         core.counters.refused_by_topic();
@@ -103,16 +138,34 @@ impl Queued {
         self.fail(core, SendError::Unpublished { reason, tried_for });
     }
 
-    /// Time ran out before the message was settled.
+    /// Time ran out before the message was settled. With a spool it stays there.
     pub(crate) fn abandon(self, core: &Core) {
+        if self.pending.mark.is_some() {
+            core.counters.left();
+            return tell(self.pending.reply, Err(SendError::Spooled));
+        }
         self.fail(core, SendError::Abandoned);
     }
 
+    /// It was not published; with a spool, whoever gave it has been told that it would be, so it is put aside there.
     fn fail(self, core: &Core, error: SendError) {
         let Self { entry, pending } = self;
-        warn!(id = %entry.id(), topic = %core.topic.name, bytes = entry.body().len(), %error, "not published");
-        // Whoever dropped the ticket does not want to know.
-        drop(pending.reply.send(Err(error)));
+        let (id, topic, bytes) = (entry.id(), &core.topic.name, entry.body().len());
+        match pending.mark {
+            None => warn!(%id, %topic, bytes, %error, "not published"),
+            Some(mark) => {
+                error!(%id, %topic, bytes, %error, "put aside");
+                mark.dead(pending.room, error.to_string());
+            }
+        }
+        tell(pending.reply, Err(error));
+    }
+}
+
+/// Whoever dropped the ticket does not want to know.
+fn tell(reply: Option<Reply>, outcome: Result<Published, SendError>) {
+    if let Some(reply) = reply {
+        drop(reply.send(outcome));
     }
 }
 
@@ -133,14 +186,7 @@ pub(crate) mod tests {
         message.group_id = group.map(str::to_owned);
         let entry = Entry::check(message, &topic, None).unwrap();
         assert_eq!(entry.bytes(), bytes);
-        let pending = Pending {
-            reply: oneshot::channel().0,
-            taken: Instant::now(),
-            failing_since: None,
-            backoff: Backoff::default(),
-            alone: false,
-            _room: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
-        };
+        let pending = Pending::new(None, Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), None);
         Queued { entry, pending }
     }
 

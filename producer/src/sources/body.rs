@@ -38,6 +38,31 @@ pub fn typed(body: &[u8]) -> Result<Vec<Message>, BodyError> {
     elements(body)?.into_iter().map(|value| Typed::message(value.get())).collect()
 }
 
+/// A line's JSON value itself is the message, byte for byte.
+pub fn plain_line(line: &[u8]) -> Result<Message, BodyError> {
+    let value: &RawValue = serde_json::from_slice(line)?;
+    Ok(Message::new(value.get()))
+}
+
+/// A line's object is a message with attributes and so on.
+pub fn typed_line(line: &[u8]) -> Result<Message, BodyError> {
+    let value: &RawValue = serde_json::from_slice(line)?;
+    Typed::message(value.get())
+}
+
+/// A message with attributes and so on, as the interface's description has it.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "for the description; what is read keeps the text of its parts")]
+pub(super) struct Document {
+    /// A string is the body itself, any other value is the body as JSON, as it is written.
+    body: serde_json::Value,
+    /// A string, a number, an array, or an object with a `type` and a `value`.
+    attributes: Option<std::collections::HashMap<String, serde_json::Value>>,
+    group_id: Option<String>,
+    deduplication_id: Option<String>,
+    subject: Option<String>,
+}
+
 fn elements(body: &[u8]) -> Result<Vec<&RawValue>, BodyError> {
     if body.trim_ascii_start().first() != Some(&b'[') {
         return Ok(vec![serde_json::from_slice(body)?]);

@@ -1,17 +1,21 @@
-//! `POST /messages`.
+//! `POST /messages`, and the description of the interface.
+
+pub mod access;
+mod answer;
+mod openapi;
+mod stream;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -19,47 +23,53 @@ use super::body::{self, BodyError};
 use crate::error::SendError;
 use crate::message::Message;
 use crate::producer::{Producer, Ticket};
-use crate::refusal::Refusal;
+pub use access::Access;
+use answer::{Accepted, Problem, Refused, Settled, answer};
+use stream::ParseLine;
 
 /// The content type of messages with attributes and so on.
 pub const TYPED: &str = "application/vnd.upbeat.message+json";
 
-/// The most bytes of a request: a message of the largest size that SNS knows, 1 MiB, in JSON strings that escape much.
+/// The content type of a stream of lines, each of which is a JSON value and a message.
+pub const LINES: &str = "application/x-ndjson";
+
+/// The same of messages with attributes and so on.
+pub const TYPED_LINES: &str = "application/vnd.upbeat.message+x-ndjson";
+
+/// The most bytes of a request that is no stream: a message of the largest size that SNS knows, 1 MiB, in JSON strings
+/// that escape much.
 pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
 
 /// How many requests may be read at a time; the others wait. What is read waits in the producer's buffer.
 const MAX_READING: usize = 16;
 
-/// How long a request may take to arrive.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many streams may be read at a time; more are told to come again.
+const MAX_STREAMS: usize = 16;
 
-/// When a client may try again, in seconds.
-const RETRY_AFTER: &str = "1";
+/// How long a request, or the next line of a stream, may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What requests are answered from: the producer, once there is one.
 #[derive(Clone, Debug)]
 pub struct Gateway {
+    access: Access,
     producer: Arc<OnceLock<Producer>>,
     reading: Arc<Semaphore>,
-}
-
-/// What became of a message of a request.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    id: Option<String>,
-    message_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// Why a request was refused as a whole.
-#[derive(Debug)]
-struct Problem {
-    status: StatusCode,
-    error: String,
+    streaming: Arc<Semaphore>,
 }
 
 impl Gateway {
+    /// Without a producer yet.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
+        Self {
+            access,
+            producer: Arc::default(),
+            reading: Arc::new(Semaphore::new(MAX_READING)),
+            streaming: Arc::new(Semaphore::new(MAX_STREAMS)),
+        }
+    }
+
     /// From here on messages can be taken.
     pub fn open(&self, producer: Producer) {
         // There is one producer a process.
@@ -67,30 +77,102 @@ impl Gateway {
     }
 }
 
-impl Default for Gateway {
-    fn default() -> Self {
-        Self { producer: Arc::default(), reading: Arc::new(Semaphore::new(MAX_READING)) }
-    }
-}
-
 /// The routes of the producer.
 pub fn routes(gateway: Gateway) -> Router {
-    Router::new().route("/messages", post(publish)).with_state(gateway)
+    let messages = Router::new().route("/messages", post(publish)).with_state(gateway);
+    messages.route("/openapi.json", get(openapi::openapi))
 }
 
+/// Publishes messages: a JSON value, an array of them, or a stream of lines
+///
+/// As application/json, a value is a message's body as it is written; an array is a message an element, 1000 at most. As
+/// application/vnd.upbeat.message+json each is an object with a body (a string is the body itself) and, if wanted,
+/// attributes (`id` is the message's own id), `group_id`, `deduplication_id` and `subject`. The same line by line, without a
+/// limit, as application/x-ndjson and application/vnd.upbeat.message+x-ndjson.
+#[utoipa::path(
+    post,
+    path = "/messages",
+    tag = "messages",
+    request_body(content(
+        (serde_json::Value = "application/json"),
+        (body::Document = "application/vnd.upbeat.message+json"),
+        (String = "application/x-ndjson"),
+        (String = "application/vnd.upbeat.message+x-ndjson"),
+    )),
+    responses(
+        (status = 202, description = "all are accepted: published or, with a spool, on disk", body = Accepted),
+        (status = 207, description = "some are accepted", body = Accepted),
+        (status = 400, description = "not JSON, or not arrived whole", body = Refused),
+        (status = 401, description = "a token is needed, or this is not one", body = Refused,
+            headers(("www-authenticate" = String, description = "Bearer"))),
+        (status = 403, description = "closed to other machines", body = Refused),
+        (status = 408, description = "not arrived in time", body = Refused),
+        (status = 413, description = "too large, or too many", body = Refused),
+        (status = 415, description = "a content type that is not one of these", body = Refused),
+        (status = 422, description = "JSON of another shape, or a message that SNS would not take", body = Refused),
+        (status = 429, description = "the buffer or the spool is full", body = Refused,
+            headers(("retry-after" = u32, description = "seconds"))),
+        (status = 503, description = "SNS or the disk does not take it, or the producer is stopping", body = Refused,
+            headers(("retry-after" = u32, description = "seconds"))),
+    ),
+    security((), ("token" = [])),
+)]
 async fn publish(State(gateway): State<Gateway>, request: Request) -> Response {
-    match enqueue(&gateway, request).await {
-        Ok(tickets) => answer(settle(tickets).await),
+    match accept(&gateway, request).await {
+        Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn enqueue(gateway: &Gateway, request: Request) -> Result<Vec<Result<Ticket, SendError>>, Problem> {
+async fn accept(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
+    let (head, content) = request.into_parts();
+    gateway.access.check(&head.headers).await?;
+    let form = form(&head.headers)?;
     let Some(producer) = gateway.producer.get() else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the topic is not connected yet; /ready says why"));
     };
-    let (head, content) = request.into_parts();
-    let parse = parser(&head.headers)?;
+    match form {
+        Form::Whole(parse) => {
+            let tickets = enqueue(gateway, producer, content, parse).await?;
+            Ok(answer(settle(tickets).await))
+        }
+        Form::Lines(parse) => {
+            let streaming = gateway.streaming.try_acquire();
+            let too_many = |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many streams at a time");
+            let _streaming = streaming.map_err(too_many)?;
+            Ok(stream::publish(producer, content, parse).await)
+        }
+    }
+}
+
+/// How messages are read from a request.
+enum Form {
+    Whole(fn(&[u8]) -> Result<Vec<Message>, BodyError>),
+    Lines(ParseLine),
+}
+
+/// A content type is required: without one, any web page could publish from a visitor's browser.
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Ok(Form::Whole(body::plain)),
+        TYPED => Ok(Form::Whole(body::typed)),
+        LINES => Ok(Form::Lines(body::plain_line)),
+        TYPED_LINES => Ok(Form::Lines(body::typed_line)),
+        _ => Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("the content type must be application/json, {TYPED}, {LINES} or {TYPED_LINES}"),
+        )),
+    }
+}
+
+async fn enqueue(
+    gateway: &Gateway,
+    producer: &Producer,
+    content: Body,
+    parse: fn(&[u8]) -> Result<Vec<Message>, BodyError>,
+) -> Result<Vec<Result<Ticket, SendError>>, Problem> {
     let reading = gateway.reading.acquire().await;
     let content = timeout(READ_TIMEOUT, read(content)).await;
     let content = content.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"));
@@ -98,22 +180,6 @@ async fn enqueue(gateway: &Gateway, request: Request) -> Result<Vec<Result<Ticke
     let tickets = producer.try_enqueue_all(messages)?;
     drop(reading);
     Ok(tickets)
-}
-
-type Parser = fn(&[u8]) -> Result<Vec<Message>, BodyError>;
-
-/// A content type is required: without one, any web page could publish from a visitor's browser.
-fn parser(headers: &HeaderMap) -> Result<Parser, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "application/json" => Ok(body::plain),
-        TYPED => Ok(body::typed),
-        _ => Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("the content type must be application/json or {TYPED}"),
-        )),
-    }
 }
 
 async fn read(content: Body) -> Result<Bytes, Problem> {
@@ -127,93 +193,17 @@ async fn read(content: Body) -> Result<Bytes, Problem> {
     })
 }
 
-async fn settle(tickets: Vec<Result<Ticket, SendError>>) -> Vec<(Option<String>, Result<String, SendError>)> {
+async fn settle(tickets: Vec<Result<Ticket, SendError>>) -> Vec<Settled> {
     let mut outcomes = Vec::with_capacity(tickets.len());
     for ticket in tickets {
         outcomes.push(match ticket {
-            Ok(ticket) => (Some(ticket.id().to_string()), ticket.await.map(|published| published.message_id)),
+            Ok(ticket) => {
+                let id = ticket.id().to_string();
+                let sent = ticket.accepted().await;
+                (Some(id), sent.map(|sent| sent.message_id().map(str::to_owned)))
+            }
             Err(error) => (None, Err(error)),
         });
     }
     outcomes
-}
-
-fn answer(outcomes: Vec<(Option<String>, Result<String, SendError>)>) -> Response {
-    let status = status(outcomes.iter().map(|(_, outcome)| outcome.as_ref().err()));
-    let messages = outcomes.into_iter().map(|(id, outcome)| match outcome {
-        Ok(message_id) => Outcome { id, message_id: Some(message_id), error: None },
-        Err(error) => Outcome { id, message_id: None, error: Some(error.to_string()) },
-    });
-    let messages: Vec<_> = messages.collect();
-    let error = match (status, &messages[..]) {
-        (StatusCode::ACCEPTED | StatusCode::MULTI_STATUS, _) => None,
-        (_, [message]) => message.error.clone(),
-        _ => Some("no message was published".to_owned()),
-    };
-    with_retry_after(status, Json(Answer { error, messages }))
-}
-
-#[derive(Debug, Serialize)]
-struct Answer {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    messages: Vec<Outcome>,
-}
-
-/// Of the errors of all messages, in which `None` is a message that was published.
-fn status<'a>(errors: impl Iterator<Item = Option<&'a SendError>> + Clone) -> StatusCode {
-    let failed = errors.clone().flatten();
-    let all = |wanted: fn(&SendError) -> bool| failed.clone().all(wanted);
-    if failed.clone().next().is_none() {
-        StatusCode::ACCEPTED
-    } else if errors.into_iter().any(|error| error.is_none()) {
-        StatusCode::MULTI_STATUS
-    } else if all(|error| matches!(error, SendError::Refused(Refusal::TooLarge { .. }))) {
-        StatusCode::PAYLOAD_TOO_LARGE
-    } else if all(|error| !error.can_retry()) {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    }
-}
-
-fn with_retry_after(status: StatusCode, answer: impl IntoResponse) -> Response {
-    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        (status, [(header::RETRY_AFTER, RETRY_AFTER)], answer).into_response()
-    } else {
-        (status, answer).into_response()
-    }
-}
-
-impl Problem {
-    fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into() }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        with_retry_after(self.status, Json(serde_json::json!({"error": self.error})))
-    }
-}
-
-impl From<BodyError> for Problem {
-    fn from(error: BodyError) -> Self {
-        let status = match error {
-            BodyError::NotJson(_) => StatusCode::BAD_REQUEST,
-            BodyError::Shape(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            BodyError::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        };
-        Self::new(status, error.to_string())
-    }
-}
-
-impl From<SendError> for Problem {
-    fn from(error: SendError) -> Self {
-        let status = match error {
-            SendError::Full => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self::new(status, error.to_string())
-    }
 }

@@ -16,6 +16,18 @@ pub enum Line {
     TooLong(usize),
 }
 
+impl Line {
+    /// How many bytes it had, as far as they were counted.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        match self {
+            Self::Blank => 0,
+            Self::Bytes(bytes) => bytes.len(),
+            Self::TooLong(length) => *length,
+        }
+    }
+}
+
 /// Splits a reader into lines.
 #[derive(Debug)]
 pub struct Lines<R> {

@@ -4,6 +4,7 @@ pub mod body;
 pub mod http;
 pub mod interval;
 pub mod lines;
+mod progress;
 pub mod publish_lines;
 
 use std::time::Duration;

@@ -12,9 +12,10 @@ use upbeat_service::Health;
 
 use super::Heart;
 use super::lines::{Line, Lines};
+use super::progress::Progress;
 use crate::error::SendError;
 use crate::message::Message;
-use crate::producer::{Producer, Published, Ticket};
+use crate::producer::{Producer, Ticket};
 use crate::refusal::Refusal;
 
 /// How many lines may be on their way: enough to keep every batch full, and few enough to flush quickly on a stop.
@@ -31,6 +32,7 @@ pub(crate) struct PublishLines<R> {
     under_way: VecDeque<(u64, Ticket)>,
     report: Report,
     heart: Heart,
+    progress: Progress,
 }
 
 /// What became of the lines.
@@ -40,7 +42,7 @@ pub struct Report {
     pub lines: u64,
     /// How many of them were blank, and so skipped.
     pub blank: u64,
-    /// How many were published.
+    /// How many were published or, with a spool, put there.
     pub published: u64,
     /// How many were not, for whatever reason.
     pub failed: u64,
@@ -59,13 +61,17 @@ impl Report {
 impl PublishLines<BufReader<Box<dyn AsyncRead + Send + Unpin>>> {
     /// Lines of standard input.
     pub(crate) fn of_stdin(producer: &Producer, health: &Health) -> Self {
-        Self::new(BufReader::with_capacity(READ, Box::new(tokio::io::stdin())), producer, health)
+        let lines = Self::new(BufReader::with_capacity(READ, Box::new(tokio::io::stdin())), producer, health);
+        Self { progress: Progress::new(None), ..lines }
     }
 
     /// Lines of a file.
     pub(crate) async fn of_file(path: &Path, producer: &Producer, health: &Health) -> anyhow::Result<Self> {
         let file = File::open(path).await.with_context(|| format!("cannot open {}", path.display()))?;
-        Ok(Self::new(BufReader::with_capacity(READ, Box::new(file)), producer, health))
+        // A pipe has no length.
+        let length = file.metadata().await.ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+        let lines = Self::new(BufReader::with_capacity(READ, Box::new(file)), producer, health);
+        Ok(Self { progress: Progress::new(length), ..lines })
     }
 }
 
@@ -76,6 +82,7 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
             under_way: VecDeque::with_capacity(MAX_UNDER_WAY),
             report: Report::default(),
             heart: Heart::new(health, "lines"),
+            progress: Progress::hidden(),
         }
     }
 
@@ -88,10 +95,17 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
                 biased;
                 () = stop.cancelled() => return,
                 (number, outcome) = first_settled(&mut self.under_way), if !self.under_way.is_empty() => {
+                    let disk_fails = matches!(outcome, Err(SendError::NotSpooled { .. }));
                     self.report.settled(number, outcome);
+                    self.progress.show(&self.report);
+                    if disk_fails {
+                        error!("reads no further, since the spool does not take what is read");
+                        return;
+                    }
                 }
                 line = self.lines.next(), if room => match line {
                     Ok(Some((number, line))) => {
+                        self.progress.read(line.length() + 1);
                         let taken = take(producer, &mut self.report, number, line);
                         tokio::select! {
                             ticket = taken => self.under_way.extend(ticket.map(|ticket| (number, ticket))),
@@ -113,8 +127,8 @@ impl<R: AsyncBufRead + Unpin> PublishLines<R> {
     /// Waits for the lines that are on their way, and sums up.
     pub(crate) async fn finish(mut self) -> Report {
         let settling = async {
-            for (number, ticket) in self.under_way {
-                self.report.settled(number, ticket.await);
+            for (number, mut ticket) in self.under_way {
+                self.report.settled(number, ticket.settled().await);
             }
         };
         tokio::select! {
@@ -144,17 +158,17 @@ async fn take(producer: &Producer, report: &mut Report, number: u64, line: Line)
     taken.map_err(|error| report.settled(number, Err(error))).ok()
 }
 
-async fn first_settled(under_way: &mut VecDeque<(u64, Ticket)>) -> (u64, Result<Published, SendError>) {
+async fn first_settled(under_way: &mut VecDeque<(u64, Ticket)>) -> (u64, Result<(), SendError>) {
     let Some((number, ticket)) = under_way.front_mut() else { return std::future::pending().await };
-    let settled = (*number, ticket.await);
+    let settled = (*number, ticket.settled().await);
     under_way.pop_front();
     settled
 }
 
 impl Report {
-    fn settled(&mut self, line: u64, outcome: Result<Published, SendError>) {
+    fn settled(&mut self, line: u64, outcome: Result<(), SendError>) {
         match outcome {
-            Ok(_) => self.published += 1,
+            Ok(()) => self.published += 1,
             Err(error) => {
                 self.failed += 1;
                 warn!(line, %error, "line not published");

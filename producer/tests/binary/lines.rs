@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use upbeat_testkit::process::Input;
-use upbeat_testkit::{Count, Options, Signal};
+use upbeat_testkit::{Count, LocalStack, Options, Proxy, Resources, Service, Signal};
 
 use super::{SOON, producer};
 
@@ -71,4 +72,32 @@ async fn lines_to_a_fifo_topic_arrive_in_their_order() {
     let arrived = resources.queue.drain_until(60, SOON).await;
     let arrived: Vec<_> = arrived.into_iter().map(|message| message.body).collect();
     assert_eq!(arrived, (0..60).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stop_while_the_buffer_is_full_ends_in_time_and_every_line_that_was_read_is_accounted_for() {
+    let localstack = LocalStack::shared().await;
+    let resources = Resources::make(localstack, Options::default()).await;
+    let mut proxy = Proxy::to(localstack);
+    let command = Service::producer(proxy.url()).env("TOPIC", &resources.topic).env("BUFFER", "64KiB");
+    let service = command.env("DRAIN_TIMEOUT", "2s").arg("--stdin").input(Input::Pipe).start().await;
+    service.wait_ready().await;
+    proxy.black_hole();
+    // Many more than the buffer has room for, and fewer than fill the pipe.
+    for n in 0..500 {
+        service.write_line(&n.to_string());
+    }
+    // The calls that are under way take what they take; the rest waits.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    service.signal(Signal::SIGTERM);
+    let stopped = Instant::now();
+    assert_eq!(service.wait_exit(SOON).await, 1, "{service:?}");
+    assert!(stopped.elapsed() < SOON / 2, "{:?}", stopped.elapsed());
+    let [summary] = &service.events("stopped")[..] else { panic!("one summary: {service:?}") };
+    let number = |field| summary.number(field).unwrap();
+    assert!((1..100).contains(&number("lines")), "no more is read than there is room for: {summary:?}");
+    assert_eq!((number("lines_failed"), number("published")), (number("lines"), 0), "{summary:?}");
+    assert!(number("abandoned") >= number("lines") - 1, "the last one was waiting for room: {summary:?}");
+    assert_eq!(service.events("line not published").len(), usize::try_from(number("lines")).unwrap());
+    assert_eq!(summary.0["complete"], false);
 }

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod edges;
 mod lines;
+mod openapi;
 mod outage;
 mod posts;
 mod service;
+mod spool;
+mod tools;
 
 use std::time::Duration;
 

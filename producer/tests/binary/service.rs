@@ -75,6 +75,11 @@ async fn a_setting_that_can_not_be_right_ends_the_process_with_2_and_one_line_th
         (command().args(["--retry-for", "long"]), ["--retry-for", "forever"]),
         (command().args(["--file", "/no/such/file"]), ["--file", "No such file"]),
         (command().env("BUFFER", "1kB"), ["--buffer", "64KiB"]),
+        (command().args(["--open", "--token-file", "x"]), ["--open (OPEN)", "--token-file (TOKEN_FILE)"]),
+        (command().args(["--token-file", "/no/such/file"]), ["--token-file (TOKEN_FILE)", "No such file"]),
+        (command().args(["--spool", "/dev/null/spool"]), ["--spool (SPOOL)", "give a folder"]),
+        (command().args(["--spool", "x", "--spool-limit", "1kB"]), ["--spool-limit", "4MiB"]),
+        (command().args(["--rate", "0"]), ["--rate", "zero"]),
         (command().args(["--no-such-flag"]), ["--no-such-flag", "unexpected"]),
     ] {
         let service = command.spawn().await;

@@ -4,10 +4,24 @@ use tokio::time::{Instant, sleep};
 use upbeat_producer::memory::Memory;
 use upbeat_producer::{Description, Message, Producer};
 
-use super::{all_published, bodies, enqueue, ms, slow};
+use super::{all_published, bodies, enqueue, ms, secs, slow};
 
 fn sizes(topic: &Memory) -> Vec<usize> {
     topic.calls().iter().map(|call| call.entries).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_messages_leave_in_a_second_than_the_rate_allows_and_time_without_any_is_not_made_up_for() {
+    let topic = slow(ms(5));
+    let producer = Producer::builder(topic.clone()).rate(50.try_into().unwrap()).build();
+    for at in [0, 100] {
+        tokio::time::sleep(secs(at)).await;
+        let start = Instant::now();
+        all_published(enqueue(&producer, 0..200).await).await;
+        let took = start.elapsed();
+        assert!((ms(3800)..ms(4000)).contains(&took), "200 messages at 50 a second, the first ten at once: {took:?}");
+    }
+    assert!(topic.calls().iter().all(|call| call.entries == 10), "batches are as full as they can be");
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,8 +114,8 @@ async fn what_the_caller_learns_is_what_the_topic_said_and_the_message_has_its_i
     let producer = Producer::builder(topic.clone()).build();
     let published = producer.send(Message::new("x").id("mine").attribute("a", "b")).await.unwrap();
     let [stored] = &topic.published()[..] else { panic!() };
-    assert_eq!((stored.entry.id(), &stored.receipt.message_id), (&published.id, &published.message_id));
-    assert_eq!(published.id.to_string(), "mine");
+    assert_eq!((stored.entry.id(), &*stored.receipt.message_id), (published.id(), published.message_id().unwrap()));
+    assert_eq!(published.id().to_string(), "mine");
 }
 
 #[tokio::test(start_paused = true)]
