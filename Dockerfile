@@ -14,7 +14,7 @@ COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path '*/src/lib.rs' ! -path '*/src/main.rs' \
       ! -path '*/benches/*.rs' -delete \
     && find . -name lib.rs -exec truncate --size 0 {} + \
-    && find . -name '*.rs' ! -name lib.rs -exec sh -c 'for file; do echo "fn main() {}" >"$file"; done' - {} + \
+    && find . -name '*.rs' ! -name lib.rs -exec sh -c 'for file; do echo "fn main() { }" >"$file"; done' - {} + \
     && find . -type d -empty -delete
 
 # The version of rust-toolchain.toml, which stays outside: it asks for more components than a build needs.

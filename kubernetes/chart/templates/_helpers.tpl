@@ -81,6 +81,8 @@ containers:
       periodSeconds: 10
       timeoutSeconds: 2
       failureThreshold: 3
+      # What is stuck won't drain.
+      terminationGracePeriodSeconds: 15
     # Whether topic or queue can be reached, and no stop is under way.
     readinessProbe:
       httpGet: {path: /ready, port: http}
