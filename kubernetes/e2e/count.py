@@ -10,7 +10,7 @@ from pathlib import Path
 import pods
 from cluster import Failed, Kubectl, wait_until
 
-QUEUES = ("messages", "messages-dlq")
+QUEUE, DEAD = "messages", "messages-dlq"
 
 
 @dataclass
@@ -45,37 +45,34 @@ class Collector:
 class Load:
     """Messages that a pod publishes while something happens to the services."""
 
-    def __init__(self, kubectl: Kubectl, collector: Collector, name: str, messages: int, pause: float):
-        self.kubectl, self.collector, self.name, self.messages = kubectl, collector, f"load-{name}", messages
-        kubectl.apply(pods.load(self.name, kubectl.json("get", "pod", kubectl.pod("producer")), messages, pause))
-        wait_until(f"the first messages of {self.name} are handled", 90, lambda: len(collector.of_load(self.name)) > 5)
+    def __init__(self, kubectl: Kubectl, collector: Collector, name: str):
+        self.kubectl, self.collector, self.name = kubectl, collector, f"load-{name}"
+        kubectl.apply(pods.load(self.name, kubectl.json("get", "pod", kubectl.pod("producer"))))
+        wait_until(f"the first messages of {self.name} are handled", 90, lambda: len(collector.of_load(self.name)) > 20)
+
+    def settle(self) -> Counted:
+        """Ends it, and waits until all is published and handled, and nothing is left to be handled again."""
+        self.kubectl("exec", self.name, "--", *pods.STOP_LOAD)
+        wait_until(f"{self.name} has published all", 180, lambda: self.phase() not in ("Pending", "Running"))
+        log = self.kubectl.logs(self.name)
+        lines = re.search(r"^lines=(\d+)$", log, re.MULTILINE)
+        if self.phase() != "Succeeded" or not lines:
+            raise Failed(f"{self.name} could not publish all: {log[-1000:]}")
+        expected = set(range(1, int(lines[1]) + 1))
+        try:
+            wait_until(f"all of {self.name} is handled", 120, lambda: self.all_handled(expected), every=2)
+        except Failed as failed:
+            missing = sorted(expected - set(self.collector.of_load(self.name)))
+            raise Failed(f"{failed}; missing {missing[:20]}, in queues {depths(self.kubectl)}") from failed
+        wait_until("the queue is empty", 120, lambda: not any(attributes(self.kubectl, QUEUE).values()))
+        handled = self.collector.of_load(self.name)
+        return Counted(len(expected), len(expected - set(handled)), sum(handled.values()) - len(handled))
 
     def phase(self) -> str:
         return self.kubectl.json("get", "pod", self.name)["status"]["phase"]
 
-    def still_runs(self) -> None:
-        """For a step to be sure that it took place under load."""
-        if self.phase() != "Running":
-            raise Failed(f"{self.name} ended before what was to happen under it")
-
-    def settle(self, seconds: float = 300) -> Counted:
-        """Waits until all is published and handled, and nothing is left in the queues."""
-        wait_until(f"{self.name} has published all", seconds, lambda: self.phase() not in ("Pending", "Running"))
-        if self.phase() != "Succeeded":
-            raise Failed(f"{self.name} could not publish all: {self.kubectl.logs(self.name, '--tail=5')}")
-        try:
-            wait_until(
-                f"all of {self.name} is handled",
-                120,
-                lambda: len(self.collector.of_load(self.name)) == self.messages and dead_letters(self.kubectl) == 0,
-                every=2,
-            )
-        except Failed as failed:
-            handled = self.collector.of_load(self.name)
-            missing = sorted(set(range(1, self.messages + 1)) - set(handled))
-            raise Failed(f"{failed}; missing {missing[:20]}, in queues {depths(self.kubectl)}") from failed
-        handled = self.collector.of_load(self.name)
-        return Counted(self.messages, self.messages - len(handled), sum(handled.values()) - len(handled))
+    def all_handled(self, expected: set[int]) -> bool:
+        return expected <= set(self.collector.of_load(self.name)) and sum(attributes(self.kubectl, DEAD).values()) == 0
 
 
 class Published:
@@ -104,11 +101,7 @@ class Published:
 
 def depths(kubectl: Kubectl) -> dict[str, dict[str, int]]:
     """How many messages wait in each queue, are in flight, or are delayed."""
-    return {queue: attributes(kubectl, queue) for queue in QUEUES}
-
-
-def dead_letters(kubectl: Kubectl) -> int:
-    return sum(attributes(kubectl, "messages-dlq").values())
+    return {queue: attributes(kubectl, queue) for queue in (QUEUE, DEAD)}
 
 
 def attributes(kubectl: Kubectl, queue: str) -> dict[str, int]:

@@ -11,11 +11,14 @@ RESTRICTED = {
 }
 CONFINED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
-# What a load publishes: a line every so often, until it has published them all or for good.
+# What a load publishes: a line every so often, until it is told to stop; then it says how many they were.
 LOAD = """
-for ((n = 1; n <= {messages}; n++)); do echo '{{"load": "{name}", "n": '$n'}}'; sleep {pause}; done |
-  producer --stdin --listen 127.0.0.1:5000 --retry-for forever
+{{
+  until [[ -e /dev/shm/stop ]]; do echo '{{"load": "{name}", "n": '$((++n))'}}'; sleep 0.05; done
+  echo "lines=$n" >&2
+}} | producer --stdin --listen 127.0.0.1:5000 --retry-for forever
 """
+STOP_LOAD = ("touch", "/dev/shm/stop")  # noqa: S108
 
 # Signals the process of one name in one pod, found among all of the node's.
 SIGNAL = """
@@ -74,12 +77,11 @@ def collector(image: str) -> list[dict]:
     return [counting, service]
 
 
-def load(name: str, producer: dict, messages: int, pause: float) -> dict:
-    """Publishes so many messages, set up as the producer is; succeeds when SNS has taken every one."""
+def load(name: str, producer: dict) -> dict:
+    """Publishes about twenty messages a second, set up as the producer is; succeeds when SNS has taken every one."""
     container = producer["spec"]["containers"][0]
     aws = [variable for variable in container["env"] if variable["name"].startswith(("AWS_", "TOPIC"))]
-    script = LOAD.format(name=name, messages=messages, pause=pause)
-    return pod(name, container["image"], ["bash", "-c", script], aws)
+    return pod(name, container["image"], ["bash", "-c", LOAD.format(name=name)], aws)
 
 
 def node_shell(node: str, image: str) -> dict:

@@ -18,9 +18,9 @@ class Scene:
         self.collector = Collector(kubectl)
         self.published = Published(kubectl)
 
-    def load(self, name: str, seconds: float) -> Load:
-        """About twenty messages a second, for so long."""
-        return Load(self.kubectl, self.collector, name, round(seconds * 20), 0.045)
+    def load(self, name: str) -> Load:
+        """Messages that go on until they are settled."""
+        return Load(self.kubectl, self.collector, name)
 
     def node_shell(self, app: str) -> None:
         """A pod that reaches the processes of the node that the app's pod is on."""

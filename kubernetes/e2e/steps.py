@@ -85,20 +85,18 @@ def the_consumer_calls_a_collector(scene: Scene) -> None:
 
 
 def a_rolling_restart_under_load_loses_and_repeats_nothing(scene: Scene) -> str:
-    load = scene.load("rolling", 45)
+    load = scene.load("rolling")
     scene.kubectl("rollout", "restart", "deployment/consumer")
     scene.kubectl.rolled_out("consumer")
-    load.still_runs()
     scene.alone()
     return orderly(load)
 
 
 def scaling_to_five_consumers_and_back_under_load_loses_and_repeats_nothing(scene: Scene) -> str:
     kubectl = scene.kubectl
-    load = scene.load("scaling", 75)
+    load = scene.load("scaling")
     kubectl("scale", "deployment/consumer", "--replicas", "5")
     wait_until("five consumers are ready", 120, lambda: kubectl.ready("consumer", 5))
-    load.still_runs()
     kubectl("scale", "deployment/consumer", "--replicas", "1")
     scene.alone()
     return orderly(load)
@@ -106,13 +104,12 @@ def scaling_to_five_consumers_and_back_under_load_loses_and_repeats_nothing(scen
 
 def an_eviction_of_both_under_load_loses_and_repeats_nothing(scene: Scene) -> str:
     kubectl = scene.kubectl
-    load = scene.load("eviction", 40)
+    load = scene.load("eviction")
     old = {app: kubectl.pod(app) for app in PAIR}
     for pod in old.values():
         path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod}/eviction"
         kubectl("create", "--raw", path, "--filename", "-", input=pods.eviction(pod, kubectl.namespace))
     scene.replaced(old)
-    load.still_runs()
     scene.published.follow()
     scene.alone()
     return orderly(load)
@@ -120,11 +117,10 @@ def an_eviction_of_both_under_load_loses_and_repeats_nothing(scene: Scene) -> st
 
 def a_forced_deletion_of_both_under_load_loses_nothing(scene: Scene) -> str:
     kubectl = scene.kubectl
-    load = scene.load("force", 40)
+    load = scene.load("force")
     old = {app: kubectl.pod(app) for app in PAIR}
     kubectl("delete", "pod", "--force", "--grace-period=0", *old.values())
     scene.replaced(old)
-    load.still_runs()
     scene.published.follow()
     return str(load.settle())
 
@@ -132,7 +128,7 @@ def a_forced_deletion_of_both_under_load_loses_nothing(scene: Scene) -> str:
 def a_minute_without_localstack_restarts_nothing_and_loses_nothing(scene: Scene) -> str:
     kubectl = scene.kubectl
     before = {app: (kubectl.pod(app), kubectl.restarts(app)) for app in PAIR}
-    load = scene.load("outage", 60)
+    load = scene.load("outage")
     scene.node_shell("localstack")
     scene.select("nobody")
     try:
@@ -179,7 +175,7 @@ def the_pair_recovers_by_itself_when_localstacks_pod_is_deleted(scene: Scene) ->
     scene.replaced({"localstack": old})
     wait_until("both are ready again", 120, lambda: all(kubectl.ready(app) for app in PAIR))
     took = time.monotonic() - began
-    counted = orderly(scene.load("afterwards", 10))
+    counted = orderly(scene.load("afterwards"))
     after = {app: (kubectl.pod(app), kubectl.restarts(app)) for app in PAIR}
     if after != before:
         raise Failed(f"restarted: before {before}, after {after}")
