@@ -34,7 +34,7 @@ exit 1
 CLOSE_CONNECTIONS = """
 for process in /proc/[0-9]*; do
   grep --quiet --null-data --line-regexp "HOSTNAME=$1" "$process/environ" 2>/dev/null || continue
-  nsenter --target "${process#/proc/}" --net ss --kill state connected sport = :4566 && exit 0
+  nsenter --target "${process#/proc/}" --net ss --tcp --kill state established sport = :4566 && exit 0
 done
 exit 1
 """

@@ -69,11 +69,10 @@ class Scene:
         """Makes LocalStack's Service lead to these pods."""
         self.kubectl("patch", "service", "localstack", "--patch", f'{{"spec": {{"selector": {{"app": "{app}"}}}}}}')
 
-    def addresses(self) -> bool:
-        """Whether LocalStack's Service leads anywhere."""
-        query = "jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses}"
-        slices = ("get", "endpointslices", "--selector", "kubernetes.io/service-name=localstack")
-        return bool(self.kubectl(*slices, "--output", query).strip())
+    def addresses(self) -> int:
+        """To how many pods LocalStack's Service leads."""
+        slices = self.kubectl.json("get", "endpointslices", "--selector", "kubernetes.io/service-name=localstack")
+        return sum(len(part["endpoints"] or []) for part in slices["items"])
 
 
 def orderly(load: Load) -> str:

@@ -97,6 +97,13 @@ def scaling_to_five_consumers_and_back_under_load_loses_and_repeats_nothing(scen
     load = scene.load("scaling")
     kubectl("scale", "deployment/consumer", "--replicas", "5")
     wait_until("five consumers are ready", 120, lambda: kubectl.ready("consumer", 5))
+
+    def busy() -> int:
+        """How many of them have handled something."""
+        names = [pod["metadata"]["name"] for pod in kubectl.pods("consumer")]
+        return sum(" deleted " in kubectl.logs(name) for name in names)
+
+    wait_until("most of the five have work", 120, lambda: busy() >= 3)
     kubectl("scale", "deployment/consumer", "--replicas", "1")
     scene.alone()
     return orderly(load)
@@ -130,12 +137,17 @@ def a_minute_without_localstack_restarts_nothing_and_loses_nothing(scene: Scene)
     before = {app: (kubectl.pod(app), kubectl.restarts(app)) for app in PAIR}
     load = scene.load("outage")
     scene.node_shell("localstack")
+
+    def both_unready() -> bool:
+        # What was connected stays so, wherever the Service leads; and the node follows a change of it after a while.
+        scene.on_node(pods.CLOSE_CONNECTIONS, kubectl.pod("localstack"))
+        return not scene.any_ready()
+
     scene.select("nobody")
     try:
         cut = time.monotonic()
         wait_until("no address is left of LocalStack", 30, lambda: not scene.addresses())
-        scene.on_node(pods.CLOSE_CONNECTIONS, kubectl.pod("localstack"))
-        wait_until("both are unready", 60, lambda: not scene.any_ready())
+        wait_until("both are unready", 60, both_unready)
         unready = time.monotonic() - cut
         time.sleep(max(0, OUTAGE_SECONDS - unready))
         answer = kubectl("exec", "deploy/consumer", "--", "curl", "-s", "http://127.0.0.1:5000/ready")
