@@ -73,7 +73,7 @@ undeploy: ## Take that away again
 logs: ## Follow the logs of all three there, until Ctrl-C
 	kubectl logs --follow --prefix --tail 20 --max-log-requests 20 -l app.kubernetes.io/part-of=upbeat
 
-e2e: ## Try the manifests on the cluster that kubectl points to, in namespaces of their own (a quarter of an hour)
+e2e: ## Try the manifests on the cluster that kubectl points to, in namespaces of its own (ten minutes)
 	kubernetes/e2e/run
 
 minikube: ## The whole way: start minikube, build the images in it, deploy
