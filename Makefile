@@ -5,13 +5,17 @@ CONSUMER_PORT ?= 5001
 LOCALSTACK_PORT ?= 4566
 export PRODUCER_PORT CONSUMER_PORT LOCALSTACK_PORT
 
+# The images' tag, as in kubernetes/chart/Chart.yaml.
+VERSION = 0.1.0
+
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
 .PHONY: help run test lint audit fmt bench doc clean localstack localstack-docker free-ports rust localstack-setup
+.PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: free-ports rust ## Build and run the pair beside LocalStack; Ctrl-C drains it (PRODUCER_PORT, CONSUMER_PORT, LOCALSTACK_PORT)
 	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
@@ -20,12 +24,13 @@ run: free-ports rust ## Build and run the pair beside LocalStack; Ctrl-C drains 
 test: rust localstack-setup ## Run all tests, on a LocalStack of their own where they need one
 	cargo test --workspace
 
-lint: rust ## Check format, code, docs, dependencies' licences, scripts and workflows
+lint: rust ## Check format, code, docs, dependencies' licences, scripts, workflows, manifests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps
 	scripts/cargo-deny check --hide-inclusion-graph bans licenses sources
 	scripts/lint-files
+	scripts/lint-kubernetes
 
 audit: rust ## Look for known faults in the dependencies (needs the network)
 	scripts/cargo-deny check advisories
@@ -50,6 +55,32 @@ localstack-docker: ## The same from its public image, by Docker
 	docker run --rm --publish 127.0.0.1:$(LOCALSTACK_PORT):4566 \
 		--env SERVICES=sns,sqs --env EAGER_SERVICE_LOADING=1 --env SQS_ENDPOINT_STRATEGY=dynamic \
 		--volume "$(CURDIR)/localstack/ready.d:/etc/localstack/init/ready.d:ro" localstack/localstack:4.14.0
+
+images: ## Build the images producer:0.1.0 and consumer:0.1.0 by Docker
+	docker build --network host --tag producer:$(VERSION) --target producer .
+	docker build --network host --tag consumer:$(VERSION) --target consumer .
+
+manifests: ## Make the manifests in kubernetes/ from the chart in kubernetes/chart
+	scripts/manifests
+
+deploy: ## Run LocalStack and the pair in the cluster and namespace that kubectl points to
+	kubectl apply -f kubernetes
+	kubectl rollout status --timeout 180s deployment/localstack deployment/producer deployment/consumer
+
+undeploy: ## Take that away again
+	kubectl delete --ignore-not-found -f kubernetes
+
+logs: ## Follow the logs of all three there, until Ctrl-C
+	kubectl logs --follow --prefix --tail 20 --max-log-requests 20 -l app.kubernetes.io/part-of=upbeat
+
+e2e: ## Try the manifests on the cluster that kubectl points to, in namespaces of its own (ten minutes)
+	kubernetes/e2e/run
+
+minikube: ## The whole way: start minikube, build the images in it, deploy
+	scripts/minikube
+
+k8s-lint: ## Check manifests, chart, Dockerfile and the like
+	scripts/lint-kubernetes
 
 free-ports:
 	@scripts/check-ports $(PORTS)

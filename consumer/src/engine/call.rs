@@ -1,5 +1,7 @@
 //! Calls to the queue: each with a limit, on the list of what liveness watches, and shown on readiness while it fails.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -21,7 +23,13 @@ pub(super) struct Call {
     name: &'static str,
     health: Health,
     condition: Condition,
+    outage: Outage,
+    /// What is over when this call succeeds: what other kinds of call have met of the outage.
+    ends: Vec<(Condition, Outage)>,
 }
+
+/// Whether a kind of call last failed because the queue could not be reached, rather than because of what it asked.
+type Outage = Arc<AtomicBool>;
 
 /// Every kind of call that the engine makes.
 #[derive(Debug)]
@@ -35,14 +43,26 @@ pub(super) struct Calls {
 
 impl Calls {
     pub(super) fn new(health: &Health, readiness: &Readiness) -> Self {
-        let call = |name| Call { name, health: health.clone(), condition: readiness.met_condition(name) };
-        Self {
-            info: Call { name: QUEUE, health: health.clone(), condition: readiness.condition(QUEUE) },
-            receive: call("receive"),
-            delete: call("delete"),
-            change_visibility: call("change visibility"),
-            dead_letter: call("dead letter"),
-        }
+        let call = |name, condition| Call {
+            name,
+            health: health.clone(),
+            condition,
+            outage: Outage::default(),
+            ends: Vec::new(),
+        };
+        let held = |name| call(name, readiness.met_condition(name));
+        let mut calls = Self {
+            info: call(QUEUE, readiness.condition(QUEUE)),
+            receive: held("receive"),
+            delete: held("delete"),
+            change_visibility: held("change visibility"),
+            dead_letter: held("dead letter"),
+        };
+        // These are made when there is a message that needs them: after an outage perhaps not for a long time, and
+        // meanwhile they would keep a consumer that works unready. Receives are made all the time.
+        let rare = [&calls.delete, &calls.change_visibility, &calls.dead_letter];
+        calls.receive.ends = rare.map(|call| (call.condition.clone(), call.outage.clone())).into();
+        calls
     }
 }
 
@@ -59,9 +79,59 @@ impl Call {
         drop(beat);
         let result = result.unwrap_or_else(|_| Err(QueueError::new(ErrorKind::Timeout, "no answer in time")));
         match &result {
-            Ok(_) => self.condition.met(),
-            Err(error) => self.condition.unmet(error),
+            Ok(_) => {
+                self.condition.met();
+                for (condition, outage) in &self.ends {
+                    if outage.swap(false, Ordering::Relaxed) {
+                        condition.met();
+                    }
+                }
+            }
+            Err(error) => {
+                let outage = matches!(error.kind, ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable);
+                self.outage.store(outage, Ordering::Relaxed);
+                self.condition.unmet(error);
+            }
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fail(call: &Call, kind: ErrorKind) {
+        let error = QueueError::new(kind, "no");
+        call.make(CALL_TIMEOUT, async { Err::<(), _>(error) }).await.unwrap_err();
+    }
+
+    async fn succeed(call: &Call) {
+        call.make(CALL_TIMEOUT, async { Ok(()) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_receive_that_succeeds_ends_the_outage_that_a_rarer_call_has_met() {
+        let readiness = Readiness::default();
+        let calls = Calls::new(&Health::default(), &readiness);
+        succeed(&calls.info).await;
+        fail(&calls.change_visibility, ErrorKind::Unavailable).await;
+        fail(&calls.receive, ErrorKind::Unavailable).await;
+        assert!(readiness.check().is_err());
+        succeed(&calls.receive).await;
+        assert_eq!(readiness.check(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_allowed_stays_so_until_it_succeeds_itself() {
+        let readiness = Readiness::default();
+        let calls = Calls::new(&Health::default(), &readiness);
+        succeed(&calls.info).await;
+        fail(&calls.delete, ErrorKind::Unavailable).await;
+        fail(&calls.delete, ErrorKind::AccessDenied).await;
+        succeed(&calls.receive).await;
+        assert_eq!(readiness.check(), Err("delete: no".to_owned()));
+        succeed(&calls.delete).await;
+        assert_eq!(readiness.check(), Ok(()));
     }
 }

@@ -1,0 +1,1 @@
+../../../localstack/ready.d/10-resources.py
