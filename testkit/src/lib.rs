@@ -6,7 +6,8 @@
 //! 4. [`process`]: [`Service`], the real binaries, their log lines, their HTTP and their end;
 //! 5. [`proxy`]: [`Proxy`], between a binary and LocalStack, to break the network in many ways;
 //! 6. [`count`](mod@count): [`Count`], what was sent against what was handled;
-//! 7. [`wait`]: waiting with a limit, for whatever the rest has no method for.
+//! 7. [`examples`]: [`Examples`], what a package's examples print;
+//! 8. [`wait`]: waiting with a limit, for whatever the rest has no method for.
 //!
 //! For benches, [`target`]: [`Target`], an SNS and SQS that is faster than any client, and [`mod@bench`], which measures one.
 //!
@@ -42,6 +43,7 @@
 pub mod bench;
 pub mod clients;
 pub mod count;
+pub mod examples;
 pub mod http;
 pub mod localstack;
 pub mod message;
@@ -55,6 +57,7 @@ pub mod target;
 pub mod wait;
 
 pub use count::Count;
+pub use examples::Examples;
 pub use localstack::LocalStack;
 pub use message::{Incoming, Outgoing};
 pub use nix::sys::signal::Signal;

@@ -109,7 +109,7 @@ impl SqsQueue {
     }
 }
 
-// The SDK's futures have tens of kilobytes, and whatever awaits them grows by as much, several times over, and is moved
+// The SDK's futures are large, and whatever awaits them grows by as much, several times over, and is moved
 // with it; so those of each message's calls are boxed here.
 impl Queue for SqsQueue {
     async fn info(&self) -> Result<QueueInfo, QueueError> {
