@@ -90,6 +90,11 @@ class Published:
     def ids(self) -> set[str]:
         return {id for file in self.folder.iterdir() for id in self.LINE.findall(file.read_text(errors="replace"))}
 
+    def lines(self, ids: set[str]) -> list[str]:
+        """The first few lines that tell of these, with the pod."""
+        logs = ((file.name, line) for file in self.folder.iterdir() for line in file.read_text().splitlines())
+        return [f"{name}: {line}" for name, line in logs if any(id in line for id in ids)][:10]
+
     def close(self) -> None:
         for process in self.followed:
             process.terminate()

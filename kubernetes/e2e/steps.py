@@ -168,12 +168,11 @@ def what_the_producers_said_they_published_was_handled(scene: Scene) -> str:
     said = scene.published.ids()
     if len(said) < 20:
         raise Failed(f"only {len(said)} publish lines were seen")
-    wait_until(
-        "what the producers said they had published was handled",
-        60,
-        lambda: said <= scene.collector.ids(),
-        every=2,
-    )
+    try:
+        wait_until("all of that is handled", 60, lambda: said <= scene.collector.ids(), every=2)
+    except Failed as failed:
+        missing = said - scene.collector.ids()
+        raise Failed(f"{failed}; missing {len(missing)} of {len(said)}: {scene.published.lines(missing)}") from failed
     return f"{len(said)} messages"
 
 
