@@ -78,7 +78,8 @@ class Load:
 class Published:
     """What the producer itself says it has published, by its log, which is followed until its pod is gone."""
 
-    LINE = re.compile(r" published .*?\bid=([0-9a-f-]{36})")
+    # Not "not published", which says what an outage was too long for.
+    LINE = re.compile(r"INFO published .*?\bid=([0-9a-f-]{36})")
 
     def __init__(self, kubectl: Kubectl):
         self.kubectl, self.folder, self.followed = kubectl, Path(tempfile.mkdtemp()), []

@@ -31,7 +31,7 @@ def the_logs_show_each_message_and_each_probe(scene: Scene) -> str:
     kubectl = scene.kubectl
 
     def ids(app: str, word: str) -> set[str]:
-        return set(re.findall(rf" {word} .*?\bid=([0-9a-f-]{{36}})", kubectl.logs(f"deploy/{app}")))
+        return set(re.findall(rf"INFO {word} .*?\bid=([0-9a-f-]{{36}})", kubectl.logs(f"deploy/{app}")))
 
     def seen(line: re.Pattern, target: str) -> bool:
         return bool(line.search(kubectl.logs(target)))
