@@ -47,6 +47,21 @@ async fn lines_of_a_file_that_can_not_be_published_are_named_and_the_others_arri
 }
 
 #[tokio::test]
+async fn a_terminal_shows_how_far_a_file_has_come_and_a_log_that_is_no_terminal_gets_none_of_it() {
+    let (_resources, command) = producer(Options::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    fs::write(&file, "a line\n".repeat(300) + "bell \x07\n").unwrap();
+    let service = command.args(["--file", file.to_str().unwrap()]).errors_on_terminal().spawn().await;
+    assert_eq!(service.wait_exit(SOON).await, 1);
+    let shown = service.errors().tail(usize::MAX);
+    let last = shown.rsplit(['\r', '\n']).find(|line| line.contains("done")).expect("a bar");
+    assert!(last.contains("300 done, ") && last.contains("/s, 1 failed"), "{last:?}");
+    assert!(last.contains("2.06 KiB of 2.06 KiB"), "{last:?}");
+    assert!(service.lines().iter().all(|line| line.starts_with('{')), "{service:?}");
+}
+
+#[tokio::test]
 async fn a_stop_in_the_middle_publishes_what_was_read_and_says_that_there_was_more() {
     let (resources, command) = producer(Options::default()).await;
     let service = command.arg("--stdin").input(Input::Pipe).start().await;

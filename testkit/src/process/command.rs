@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::{Service, binary, reaper};
+use super::{Service, Terminal, binary, reaper};
 use crate::clients::{KEY, REGION};
 
 /// A service to be started, as often as wanted.
@@ -15,6 +15,7 @@ pub struct ServiceCommand {
     pub(super) args: Vec<String>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) input: Input,
+    pub(super) errors_on_terminal: bool,
 }
 
 /// Where a service's standard input comes from.
@@ -46,7 +47,7 @@ impl ServiceCommand {
             ("RUST_BACKTRACE", "1"),
         ];
         let env = env.map(|(variable, value)| (variable.to_owned(), value.to_owned())).into();
-        Self { name: name.to_owned(), args: Vec::new(), env, input: Input::Empty }
+        Self { name: name.to_owned(), args: Vec::new(), env, input: Input::Empty, errors_on_terminal: false }
     }
 
     /// With one more argument.
@@ -84,6 +85,13 @@ impl ServiceCommand {
         self
     }
 
+    /// With standard error on a terminal, a hundred columns wide.
+    #[must_use]
+    pub fn errors_on_terminal(mut self) -> Self {
+        self.errors_on_terminal = true;
+        self.env("TERM", "xterm")
+    }
+
     /// Starts it and waits until it listens; panics with its output if it does not.
     pub async fn start(&self) -> Service {
         let service = self.spawn().await;
@@ -107,8 +115,16 @@ impl ServiceCommand {
                 File::open(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display())).into()
             }
         });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped());
+        let terminal = self.errors_on_terminal.then(|| {
+            let (terminal, theirs) = Terminal::open(100);
+            command.stderr(theirs);
+            terminal
+        });
+        if terminal.is_none() {
+            command.stderr(Stdio::piped());
+        }
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", binary.display()));
-        Service::new(&self.name, child, home)
+        Service::new(&self.name, child, terminal, home)
     }
 }

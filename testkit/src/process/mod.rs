@@ -9,10 +9,12 @@ mod command;
 mod output;
 mod reaper;
 mod service;
+mod terminal;
 mod usage;
 
 pub use binary::{BINARIES_VARIABLE, binary};
 pub use command::{Input, ServiceCommand};
 pub use output::{Event, Output};
 pub use service::Service;
+use terminal::Terminal;
 pub use usage::Usage;

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Event, Output, ServiceCommand, Usage, reaper};
+use super::{Event, Output, ServiceCommand, Terminal, Usage, reaper};
 use crate::eventually;
 use crate::http::{self, Response};
 
@@ -54,7 +54,7 @@ impl Service {
         ServiceCommand::new("consumer", endpoint)
     }
 
-    pub(super) fn new(name: &str, mut child: Child, home: TempDir) -> Self {
+    pub(super) fn new(name: &str, mut child: Child, terminal: Option<Terminal>, home: TempDir) -> Self {
         let pid = child.id();
         reaper::started(pid);
         Self {
@@ -63,7 +63,10 @@ impl Service {
             started: Instant::now(),
             input: Mutex::new(child.stdin.take()),
             output: Output::read(child.stdout.take().expect("standard output is a pipe")),
-            errors: Output::read(child.stderr.take().expect("standard error is a pipe")),
+            errors: match terminal {
+                Some(terminal) => Output::read(terminal),
+                None => Output::read(child.stderr.take().expect("standard error is a pipe")),
+            },
             child: Mutex::new(child),
             _home: home,
         }
