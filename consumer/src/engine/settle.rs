@@ -143,6 +143,10 @@ async fn confirm<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, phase: Phase, 
             let result = results.next();
             engine.meter.told(phase, result.as_ref());
             if !engine.in_flight.is_current(&item.id, phase, &receipt) {
+                // What is visible at once may have come again before we hear that it is.
+                if phase == Phase::GivingBack && matches!(result, Some(Ok(()))) {
+                    engine.released();
+                }
                 batch.push(item);
                 continue;
             }
@@ -208,9 +212,13 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             self.meter.settled(Settled::Handled);
             info!(id = %payload.id().unwrap_or(id), message_id = %id, "deleted");
         } else {
-            self.counts.released();
-            self.meter.settled(Settled::Released);
+            self.released();
         }
+    }
+
+    fn released(&self) {
+        self.counts.released();
+        self.meter.settled(Settled::Released);
     }
 
     fn refused(self: &Arc<Self>, id: &MessageId, phase: Phase, error: &EntryError) {
