@@ -24,13 +24,14 @@ run: free-ports rust ## Build and run the pair beside LocalStack; Ctrl-C drains 
 test: rust localstack-setup ## Run all tests, on a LocalStack of their own where they need one
 	cargo test --workspace
 
-lint: rust ## Check format, code, docs, dependencies' licences, scripts, workflows, manifests
+lint: rust ## Check format, code, docs, dependencies' licences, scripts, workflows, manifests, alert rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps
 	scripts/cargo-deny check --hide-inclusion-graph bans licenses sources
 	scripts/lint-files
 	scripts/lint-kubernetes
+	scripts/lint-monitoring
 
 audit: rust ## Look for known faults in the dependencies (needs the network)
 	scripts/cargo-deny check advisories

@@ -1,7 +1,7 @@
 //! The consumer as its user sees it: built, then run until it is told to stop.
 
 use tokio_util::sync::CancellationToken;
-use upbeat_service::{Health, Readiness};
+use upbeat_service::{Health, Metrics, Readiness};
 
 use crate::engine::{self, Summary};
 use crate::handler::{Handler, Log};
@@ -19,6 +19,7 @@ pub struct Consumer<Q, H> {
     options: Options,
     health: Health,
     readiness: Readiness,
+    metrics: Option<Metrics>,
 }
 
 /// A consumer in the making.
@@ -35,6 +36,7 @@ impl<Q: Queue> Consumer<Q, Log> {
             options: Options::default(),
             health: Health::new(),
             readiness: Readiness::default(),
+            metrics: None,
         })
     }
 }
@@ -42,8 +44,8 @@ impl<Q: Queue> Consumer<Q, Log> {
 impl<Q: Queue, H: Handler> Builder<Q, H> {
     /// What is done with each message.
     pub fn handler<N: Handler>(self, handler: N) -> Builder<Q, N> {
-        let Consumer { queue, options, health, readiness, .. } = self.0;
-        Builder(Consumer { queue, handler, options, health, readiness })
+        let Consumer { queue, options, health, readiness, metrics, .. } = self.0;
+        Builder(Consumer { queue, handler, options, health, readiness, metrics })
     }
 
     /// How the consumer works.
@@ -64,6 +66,21 @@ impl<Q: Queue, H: Handler> Builder<Q, H> {
         self
     }
 
+    /// Where the consumer counts what it does; nowhere if not set, which costs nothing.
+    ///
+    /// ```
+    /// use upbeat_consumer::{Consumer, queue::memory::MemoryQueue};
+    /// use upbeat_service::Metrics;
+    ///
+    /// let metrics = Metrics::of("shop", "1.2.3"); // Metrics::prometheus() for an endpoint of your own
+    /// let consumer = Consumer::builder(MemoryQueue::new("orders")).metrics(&metrics).build()?;
+    /// # Ok::<_, upbeat_consumer::options::OptionsError>(())
+    /// ```
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.0.metrics = Some(metrics.clone());
+        self
+    }
+
     /// `Err` names the option that can't be right, and what would do.
     pub fn build(self) -> Result<Consumer<Q, H>, OptionsError> {
         self.0.options.check()?;
@@ -75,7 +92,7 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
     /// Consumes until `stop` fires, then drains: handlers run on, what they leave is released, all within the
     /// drain timeout. A queue that is not there, or not now, is waited for.
     pub async fn run(self, stop: CancellationToken) -> Summary {
-        let Self { queue, handler, options, health, readiness } = self;
-        engine::run(queue, handler, options, health, &readiness, stop).await
+        let Self { queue, handler, options, health, readiness, metrics } = self;
+        engine::run(queue, handler, options, health, &readiness, metrics.as_ref(), stop).await
     }
 }

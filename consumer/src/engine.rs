@@ -11,13 +11,16 @@
 //! | [`breaker`] | pauses receiving while every handler fails |
 //! | [`call`] | a limit and a watch around each call to the queue |
 //! | [`counts`] | what [`Summary`] is made of |
+//! | [`meter`] | what metrics are made of, and [`depth`], which asks how many messages wait |
 
 mod breaker;
 mod call;
 mod counts;
+mod depth;
 mod handle;
 mod in_flight;
 mod lease;
+mod meter;
 mod permits;
 mod poll;
 mod settle;
@@ -31,7 +34,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use upbeat_service::{Backoff, Health, Readiness};
+use upbeat_service::{Backoff, Health, Metrics, Readiness};
 
 use crate::handler::Handler;
 use crate::message::{CancelReason, Payload};
@@ -42,6 +45,7 @@ use call::{CALL_TIMEOUT, Calls};
 use counts::Counts;
 pub use counts::Summary;
 use in_flight::{InFlight, Job, MessageId, Phase, Settlement};
+use meter::{Held, Look, Meter, Settled, Source};
 use permits::Permits;
 use settle::Order;
 
@@ -68,6 +72,7 @@ struct Engine<Q, H> {
     in_flight: InFlight,
     breaker: Breaker,
     counts: Counts,
+    meter: Meter,
     orders: mpsc::Sender<Order>,
     tasks: TaskTracker,
     /// Fires when the consumer is to stop: no more receives.
@@ -83,12 +88,14 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
     options: Options,
     health: Health,
     readiness: &Readiness,
+    metrics: Option<&Metrics>,
     stop: CancellationToken,
 ) -> Summary {
-    let calls = Calls::new(&health, readiness);
+    let mut calls = Calls::new(&health, readiness);
     let Some(info) = stop.run_until_cancelled(read_info(&queue, &calls)).await else {
         return Summary::default();
     };
+    calls.count(metrics, &info.name);
     let lease = whole_seconds(options.lease.min(info.visibility_timeout));
     let (orders, ordered) = mpsc::channel(options.concurrency + 1);
     info!(queue = %info.name, fifo = info.fifo, concurrency = options.concurrency, ?lease, "consuming");
@@ -97,6 +104,7 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
         breaker: Breaker::new(options.breaker_threshold),
         in_flight: InFlight::default(),
         counts: Counts::default(),
+        meter: Meter::new(metrics, &info.name),
         tasks: TaskTracker::new(),
         quit: CancellationToken::new(),
         queue,
@@ -111,6 +119,11 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
     });
     engine.spawn(settle::settle(Arc::clone(&engine), ordered));
     engine.spawn(lease::keep(Arc::clone(&engine)));
+    if engine.meter.is_on() {
+        let source: Arc<dyn Source> = Arc::clone(&engine) as _;
+        engine.meter.watch(Arc::downgrade(&source));
+        engine.spawn(depth::watch(Arc::clone(&engine)));
+    }
     let poller = engine.spawn(poll::poll(Arc::clone(&engine)));
     // Whoever drops this future leaves nothing running.
     let _quit = engine.quit.clone().drop_guard();
@@ -132,6 +145,7 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
         // What is still in flight then is counted as abandoned below.
         let _ = timeout_at(deadline, drained).await;
     }
+    engine.meter.settled_all(Settled::Abandoned, engine.in_flight.len());
     for (id, phase) in engine.in_flight.phases() {
         warn!(message_id = %id, ?phase, "abandoned: it comes back when its lease ends");
     }
@@ -211,5 +225,19 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             self.start(next);
         }
         Some(removed.payload)
+    }
+}
+
+impl<Q: Queue, H: Handler> Source for Engine<Q, H> {
+    fn look(&self) -> Option<Look> {
+        let (messages, oldest) = self.in_flight.look();
+        self.meter.look(Held {
+            messages,
+            oldest,
+            concurrency: self.options.concurrency,
+            bytes: self.permits.bytes_taken(),
+            most_bytes: self.permits.most_bytes(),
+            breaker_open: self.breaker.is_open(),
+        })
     }
 }

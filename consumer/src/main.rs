@@ -8,6 +8,7 @@ use upbeat_consumer::consumer::QUEUE;
 use upbeat_consumer::queue::sqs::SqsQueue;
 use upbeat_consumer::settings::{Command, Settings};
 use upbeat_consumer::{Consumer, tools};
+use upbeat_service::metrics::OK;
 use upbeat_service::settings::refuse;
 use upbeat_service::{Service, Stopped, connect, healthcheck, parse, run};
 
@@ -33,7 +34,12 @@ fn main() -> ExitCode {
 async fn consume(settings: Settings, service: Service) -> anyhow::Result<Stopped> {
     let handler = settings.consumer.handler.handler()?;
     let address = &settings.consumer.queue;
-    let find = async |config: &_| Ok(Box::pin(SqsQueue::find(config, address)).await?);
+    let find = async |config: &_| {
+        let found = Box::pin(SqsQueue::find(config, address)).await;
+        let outcome = found.as_ref().map_or_else(|error| error.kind.as_str(), |_| OK);
+        service.metrics.request("GetQueueUrl", outcome);
+        Ok(found?)
+    };
     let found = Box::pin(connect(&service, "connection", find)).await;
     let Some(queue) = found else {
         info!("stopped before the queue was found");
@@ -44,6 +50,7 @@ async fn consume(settings: Settings, service: Service) -> anyhow::Result<Stopped
         .options(settings.options())
         .health(service.health)
         .readiness(service.readiness)
+        .metrics(&service.metrics)
         .build()?;
     let summary = Box::pin(consumer.run(service.stop)).await;
     info!(handled = summary.handled, released = summary.released, abandoned = summary.abandoned, "stopped");

@@ -33,6 +33,8 @@ pub struct Options {
     pub retry_longest: Duration,
     /// Receiving pauses after so many failures in a row; 0 is never. 10.
     pub breaker_threshold: u32,
+    /// With metrics, how often the queue is asked how many messages wait, by two requests; 0 is never. 30 s.
+    pub queue_metrics_interval: Duration,
 }
 
 impl Default for Options {
@@ -49,6 +51,7 @@ impl Default for Options {
             retry_first: Duration::from_secs(1),
             retry_longest: Duration::from_mins(15),
             breaker_threshold: 10,
+            queue_metrics_interval: Duration::from_secs(30),
         }
     }
 }

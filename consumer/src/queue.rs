@@ -87,6 +87,19 @@ pub struct QueueInfo {
     pub redrive: Option<Redrive>,
 }
 
+/// How many messages a queue holds. On AWS these figures are approximate, and lag by up to a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Can be received.
+    pub visible: u64,
+    /// Were received and are invisible, whoever holds them.
+    pub in_flight: u64,
+    /// Were sent with a delay that is not over.
+    pub delayed: u64,
+    /// In the dead-letter queue; `None` where there is none, or it may not be looked at.
+    pub dead_letters: Option<u64>,
+}
+
 /// A queue's redrive policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
@@ -139,6 +152,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Sends a copy to the dead-letter queue of the redrive policy; the original stays where it is.
     /// An error of kind [`ErrorKind::NotFound`] where there is no redrive policy.
     fn dead_letter(&self, letter: DeadLetter) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// How many messages it holds, for whoever watches it; `None` if it can't tell.
+    fn depth(&self) -> impl Future<Output = Result<Option<QueueDepth>, QueueError>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// A shared queue is a queue.
@@ -164,5 +182,9 @@ impl<Q: Queue> Queue for Arc<Q> {
 
     fn dead_letter(&self, letter: DeadLetter) -> impl Future<Output = Result<(), QueueError>> + Send {
         Q::dead_letter(self, letter)
+    }
+
+    fn depth(&self) -> impl Future<Output = Result<Option<QueueDepth>, QueueError>> + Send {
+        Q::depth(self)
     }
 }

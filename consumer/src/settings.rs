@@ -97,6 +97,10 @@ pub struct ConsumerSettings {
     /// Pause receiving after so many failures of handlers in a row, 0 for never
     #[arg(long, env = "BREAKER_THRESHOLD", default_value = "10", value_name = "FAILURES")]
     breaker_threshold: u32,
+
+    /// How often the queue and its dead-letter queue are asked how many messages they hold, for /metrics; 0 for never
+    #[arg(long, env = "QUEUE_METRICS_INTERVAL", default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    queue_metrics_interval: Duration,
 }
 
 impl Settings {
@@ -116,6 +120,7 @@ impl Settings {
             retry_first: consumer.retry_first,
             retry_longest: consumer.retry_longest,
             breaker_threshold: consumer.breaker_threshold,
+            queue_metrics_interval: consumer.queue_metrics_interval,
         }
     }
 

@@ -3,10 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use axum::Router;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::info;
+use upbeat_service::metrics::OK;
 use upbeat_service::readiness::Condition;
 use upbeat_service::{Service, Stopped, aws, connect};
 
@@ -20,6 +22,7 @@ use crate::sources::http::{self, Access, Gateway};
 use crate::sources::interval;
 use crate::sources::publish_lines::{PublishLines, Report};
 use crate::spool::Spool;
+use crate::topic::Topic;
 
 /// The condition on readiness, and the task on liveness while the topic is looked for.
 const TOPIC: &str = "topic";
@@ -36,7 +39,7 @@ pub fn start(
     access: Access,
     drain_timeout: Duration,
 ) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
-    let gateway = Gateway::new(access);
+    let gateway = Gateway::new(access).metrics(&service.metrics);
     let routes = http::routes(gateway.clone());
     // The publish loop's hold on the condition that `connect` will find met. Made before HTTP answers, so that the
     // service is not ready for a moment.
@@ -79,7 +82,7 @@ async fn connect_producer(
 ) -> Option<(Producer, Option<Later>)> {
     let topic = &settings.topic;
     if let Some(known) = spool.as_ref().and_then(Spool::topic).filter(|known| topic.may_be(&known.arn)) {
-        let first = timeout(FIRST_TRY, async { topic.connect(&aws::config().await?).await });
+        let first = timeout(FIRST_TRY, async { find(topic, &aws::config().await?, service).await });
         let first = Box::pin(service.stop.run_until_cancelled(first)).await;
         let first = first?.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {FIRST_TRY:?}")));
         return Some(match first {
@@ -96,8 +99,15 @@ async fn connect_producer(
             }
         });
     }
-    let sns = Box::pin(connect(service, TOPIC, async |config| topic.connect(config).await)).await?;
+    let sns = Box::pin(connect(service, TOPIC, async |config| find(topic, config, service).await)).await?;
     Some((producer_of(sns, service, condition, settings, spool).await, None))
+}
+
+/// Looks for the topic, once.
+pub(crate) async fn find(topic: &Topic, config: &SdkConfig, service: &Service) -> anyhow::Result<Sns> {
+    let found = topic.connect(config).await;
+    service.metrics.request("GetTopicAttributes", if found.is_ok() { OK } else { "failed" });
+    found
 }
 
 async fn producer_of(
@@ -136,6 +146,7 @@ fn build(
         .default_group(settings.group_id.0.as_str())
         .group_batch(settings.group_batch.into())
         .health(&service.health)
+        .metrics(&service.metrics)
         .condition(condition);
     if let Some(RetryFor(retry_for)) = settings.retry_for {
         builder = builder.retry_for(retry_for);

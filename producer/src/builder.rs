@@ -8,11 +8,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upbeat_service::readiness::Condition;
-use upbeat_service::{Health, Readiness};
+use upbeat_service::{Health, Metrics, Readiness};
 
 use crate::batch::MAX_ENTRIES;
 use crate::core::{Core, Counters, Options};
 use crate::engine;
+use crate::meter::{Meter, Source};
 use crate::producer::{OVERHEAD, Producer, Way};
 use crate::publisher::Publisher;
 use crate::spool::{Spool, keep};
@@ -43,6 +44,7 @@ pub struct Builder<P> {
     retry_for: RetryFor,
     spool: Option<Spool>,
     spool_condition: Option<Condition>,
+    metrics: Option<Metrics>,
 }
 
 /// For how long to try again.
@@ -73,6 +75,7 @@ impl<P: Publisher> Builder<P> {
             retry_for: RetryFor::BySpool,
             spool: None,
             spool_condition: None,
+            metrics: None,
         }
     }
 
@@ -154,18 +157,26 @@ impl<P: Publisher> Builder<P> {
         self
     }
 
+    /// Where the producer counts what it does; nowhere if not set, which costs nothing.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
     /// Starts the producer.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn build(self) -> Producer {
-        let Self { publisher, mut options, health, condition, retry_for, spool, spool_condition } = self;
+        let Self { publisher, mut options, health, condition, retry_for, spool, spool_condition, metrics } = self;
         options.retry_for = match retry_for {
             RetryFor::Given(retry_for) => retry_for,
             RetryFor::BySpool => spool.is_none().then_some(RETRY_FOR),
         };
+        let topic = publisher.describe();
         let core = Arc::new(Core {
-            topic: publisher.describe(),
+            meter: Meter::new(metrics.as_ref(), &topic.name),
+            topic,
             room: Arc::new(Semaphore::new(options.buffer as usize)),
             options,
             health,
@@ -176,6 +187,8 @@ impl<P: Publisher> Builder<P> {
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        let source: Arc<dyn Source> = Arc::clone(&core) as _;
+        core.meter.watch(Arc::downgrade(&source));
         let (engine, inbox) = mpsc::channel(core.max_waiting());
         core.tasks.spawn(engine::run(Arc::clone(&core), publisher, inbox));
         let way = match spool {

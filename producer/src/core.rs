@@ -13,6 +13,7 @@ use upbeat_service::readiness::Condition;
 
 use crate::batch::MAX_ENTRIES;
 use crate::entry::Entry;
+use crate::meter::{Held, Look, Meter, Source};
 use crate::producer::OVERHEAD;
 use crate::publisher::Description;
 
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     pub(crate) condition: Condition,
     pub(crate) counters: Counters,
+    pub(crate) meter: Meter,
     /// What is taken is on a disk.
     pub(crate) spooled: bool,
     /// The buffer's free bytes. Closed when no more messages are taken.
@@ -59,6 +61,14 @@ impl Core {
     /// How many messages can be in the buffer at once: each takes its overhead of room at least.
     pub(crate) const fn max_waiting(&self) -> usize {
         self.options.buffer as usize / OVERHEAD as usize + MAX_ENTRIES
+    }
+}
+
+impl Source for Core {
+    fn look(&self) -> Option<Look> {
+        let buffer = self.options.buffer as usize;
+        let buffer_taken = buffer.saturating_sub(self.room.available_permits());
+        self.meter.look(Held { messages: self.counters.waiting(), buffer_taken, buffer })
     }
 }
 
@@ -130,6 +140,12 @@ impl Counters {
 
     pub(crate) fn spooled(&self, count: u64) {
         self.spooled.0.store(count, Ordering::Relaxed);
+    }
+
+    /// Taken by the publish loop and not settled yet, as far as can be seen while it goes on.
+    fn waiting(&self) -> u64 {
+        let settled = [&self.published, &self.refused_by_topic, &self.failed, &self.left].map(Counter::get);
+        self.taken.get().saturating_sub(settled.iter().sum())
     }
 
     /// Right once the publish loop has ended; what it took and did not settle is abandoned.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::{Deserialize, Serialize};
 use upbeat_service::{Service, connect};
 
+use crate::app;
 use crate::batch::Batch;
 use crate::publisher::{Description, Fault, Publisher, Receipts};
 use crate::sns::Sns;
@@ -46,7 +47,7 @@ impl Later {
     /// Looks for the topic until it is found or the service is to stop.
     pub(crate) async fn find(&self, topic: &Topic, service: &Service, condition: &'static str) {
         let found = connect(service, condition, async |config| {
-            let found = topic.connect(config).await;
+            let found = app::find(topic, config, service).await;
             if let Err(error) = &found {
                 *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = format!("{error:#}");
             }

@@ -13,7 +13,7 @@
 //!
 //! Around them: [`spool`] keeps what is accepted on disk, if there is to be one; [`settings`] and [`topic`] are what the
 //! binary is told, [`app`] is how it starts and stops, [`tools`] are its other commands; `core` is what handle and engine
-//! share.
+//! share, `meter` what metrics are made of.
 //!
 //! ```no_run
 //! use upbeat_producer::{Message, Producer, Topic};
@@ -38,6 +38,7 @@ pub mod error;
 mod later;
 pub mod memory;
 pub mod message;
+mod meter;
 pub mod producer;
 pub mod publisher;
 pub mod refusal;

@@ -151,7 +151,8 @@ impl Producer {
     /// As [`enqueue`](Self::enqueue), with [`SendError::Full`] or [`SendError::SpoolFull`] in place of waiting.
     pub fn try_enqueue(&self, message: impl Into<Message>) -> Result<Ticket, SendError> {
         let entry = self.check(message.into())?;
-        let room = self.try_take_room(spool_cost(&entry), self.core.cost(&entry))?;
+        let room = self.try_take_room(spool_cost(&entry), self.core.cost(&entry));
+        let room = room.inspect_err(|error| self.core.meter.not_taken(error))?;
         self.hand_over(entry, room)
     }
 
@@ -164,7 +165,9 @@ impl Producer {
         let entries: Vec<_> = messages.into_iter().map(|message| self.check(message)).collect();
         let sum = |cost: &dyn Fn(&Entry) -> u32| entries.iter().flatten().map(cost).fold(0, u32::saturating_add);
         let (on_disk, in_memory) = (sum(&spool_cost), sum(&|entry| self.core.cost(entry)));
-        let mut room = self.try_take_room(on_disk, in_memory.min(self.core.options.buffer))?;
+        let room = self.try_take_room(on_disk, in_memory.min(self.core.options.buffer));
+        let none = |error: &SendError| entries.iter().flatten().for_each(|_| self.core.meter.not_taken(error));
+        let mut room = room.inspect_err(none)?;
         let mut take = |entry: Entry| {
             let part = room.split(spool_cost(&entry), self.core.cost(&entry));
             self.hand_over(entry, part.ok_or(SendError::Full)?)
@@ -205,7 +208,9 @@ impl Producer {
     fn check(&self, message: Message) -> Result<Entry, SendError> {
         Entry::check(message, &self.core.topic, self.core.options.default_group.as_ref()).map_err(|refusal| {
             self.core.counters.refused_at_once();
-            SendError::Refused(refusal)
+            let error = SendError::Refused(refusal);
+            self.core.meter.not_taken(&error);
+            error
         })
     }
 
@@ -230,6 +235,7 @@ impl Producer {
             (Way::Buffer(inbox), Room::Buffer(room)) => {
                 let pending = Pending::new(Some(reply), room, None);
                 inbox.try_send(Queued { entry, pending }).map_err(|error| not_taken(&error))?;
+                self.core.meter.accepted(1);
                 None
             }
             (Way::Spool(_, inbox), Room::Spool(share)) => {

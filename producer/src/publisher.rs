@@ -88,6 +88,18 @@ pub enum FaultKind {
     Unavailable,
 }
 
+impl FaultKind {
+    /// The kind in one word, for labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 impl Fault {
     /// The content is at fault.
     #[must_use]

@@ -5,11 +5,12 @@
 //! 3. [`lifecycle`]: [`run`], the one way in which a service starts, serves HTTP, and stops on a signal;
 //! 4. [`health`] and [`readiness`]: what `/health` and `/ready` answer from;
 //! 5. [`http`]: the server of these two, with its access log and a service's own routes;
-//! 6. [`healthcheck`](mod@healthcheck): the command that asks a running service, for images without a shell;
-//! 7. [`aws`]: the SDK set up once for all, and its errors in words;
-//! 8. [`connect`](mod@connect): waiting at start for what is not there yet;
-//! 9. [`backoff`]: how long to wait after a failure;
-//! 10. [`doctor`]: what a service needs, looked at once and reported to who runs it.
+//! 6. [`mod@metrics`]: what is counted, and `/metrics`;
+//! 7. [`healthcheck`](mod@healthcheck): the command that asks a running service, for images without a shell;
+//! 8. [`aws`]: the SDK set up once for all, and its errors in words;
+//! 9. [`connect`](mod@connect): waiting at start for what is not there yet;
+//! 10. [`backoff`]: how long to wait after a failure;
+//! 11. [`doctor`]: what a service needs, looked at once and reported to who runs it.
 //!
 //! Nothing here knows of topics or queues.
 
@@ -22,6 +23,7 @@ pub mod healthcheck;
 pub mod http;
 pub mod lifecycle;
 pub mod logs;
+pub mod metrics;
 pub mod readiness;
 pub mod settings;
 
@@ -30,5 +32,6 @@ pub use connect::connect;
 pub use health::Health;
 pub use healthcheck::healthcheck;
 pub use lifecycle::{Service, Stopped, run};
+pub use metrics::Metrics;
 pub use readiness::Readiness;
 pub use settings::{ServiceSettings, parse};

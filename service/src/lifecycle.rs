@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::settings::ServiceSettings;
-use crate::{Health, Readiness, http, logs};
+use crate::{Health, Metrics, Readiness, http, logs, metrics};
 
 /// The exit code of a process that a second signal has ended.
 const SECOND_SIGNAL: i32 = 130;
@@ -30,6 +30,8 @@ pub struct Service {
     pub health: Health,
     /// Readiness; every thing that must be there is one of its conditions.
     pub readiness: Readiness,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
     /// Fires once, when the service is to stop.
     pub stop: CancellationToken,
 }
@@ -77,7 +79,8 @@ where
     F: FnOnce(Service) -> (Router, W),
     W: Future<Output = anyhow::Result<Stopped>>,
 {
-    let service = Service::default();
+    let service = Service { metrics: Metrics::of(name, version), ..Service::default() };
+    service.metrics.watch(&service.health, &service.readiness);
     let signals = Signals::catch().context("cannot catch signals")?;
     tokio::spawn(signals.stop(service.clone()));
 
@@ -89,6 +92,7 @@ where
     info!(%version, %listening, "{name} started");
 
     let (routes, work) = start(service.clone());
+    let routes = routes.merge(metrics::routes(service.metrics));
     let close = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, service.health, service.readiness, routes, close.clone()));
 

@@ -80,15 +80,20 @@ impl Breaker {
         }
     }
 
-    /// A handler has ended.
-    pub(super) fn record(&self, handled: bool) {
+    /// Whether receiving pauses, or probes.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().open.is_some()
+    }
+
+    /// A handler has ended. Says whether this makes receiving pause.
+    pub(super) fn record(&self, handled: bool) -> bool {
         let mut state = self.lock();
         if handled {
             state.failures = 0;
             if state.open.take().is_some() {
                 info!("handlers succeed again, receiving goes on");
             }
-            return;
+            return false;
         }
         state.failures = state.failures.saturating_add(1);
         let failures = state.failures;
@@ -98,13 +103,15 @@ impl Breaker {
                 open.pauses += 1;
                 open.until = now + exponential(FIRST_PAUSE, LONGEST_PAUSE, open.pauses);
                 open.probing = false;
+                false
             }
             None if self.threshold > 0 && failures >= self.threshold => {
                 warn!(failures, "every handler fails, receiving pauses");
                 state.open = Some(Open { pauses: 0, until: now + FIRST_PAUSE, probing: false });
+                true
             }
             // Not enough failures yet, or a handler that had begun before the pause.
-            None | Some(_) => {}
+            None | Some(_) => false,
         }
     }
 
@@ -149,7 +156,7 @@ mod tests {
         }
         assert_eq!(breaker.gate(), Gate::Open);
         let never = Breaker::new(0);
-        (0..100).for_each(|_| never.record(false));
+        (0..100).for_each(|_| assert!(!never.record(false)));
         assert_eq!(never.gate(), Gate::Open);
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use upbeat_service::metrics::Requests;
 use upbeat_service::readiness::Condition;
-use upbeat_service::{Health, Readiness};
+use upbeat_service::{Health, Metrics, Readiness};
 
+use super::meter;
 use crate::consumer::QUEUE;
 use crate::queue::{ErrorKind, QueueError};
 
@@ -26,6 +28,8 @@ pub(super) struct Call {
     outage: Outage,
     /// What is over when this call succeeds: what other kinds of call have met of the outage.
     ends: Vec<(Condition, Outage)>,
+    /// Where it is counted, if there are metrics.
+    requests: Option<Requests>,
 }
 
 /// Whether a kind of call last failed because the queue could not be reached, rather than because of what it asked.
@@ -49,6 +53,7 @@ impl Calls {
             condition,
             outage: Outage::default(),
             ends: Vec::new(),
+            requests: None,
         };
         let held = |name| call(name, readiness.met_condition(name));
         let mut calls = Self {
@@ -64,6 +69,20 @@ impl Calls {
         calls.receive.ends = rare.map(|call| (call.condition.clone(), call.outage.clone())).into();
         calls
     }
+
+    /// From here on calls are counted, if there are metrics: as those to the queue of this name.
+    pub(super) fn count(&mut self, metrics: Option<&Metrics>, queue: &str) {
+        let Some(metrics) = metrics else { return };
+        for (call, action, name) in [
+            (&mut self.info, "GetQueueAttributes", "get_attributes"),
+            (&mut self.receive, "ReceiveMessage", "receive"),
+            (&mut self.delete, "DeleteMessageBatch", "delete"),
+            (&mut self.change_visibility, "ChangeMessageVisibilityBatch", "change_visibility"),
+            (&mut self.dead_letter, "SendMessage", "send"),
+        ] {
+            call.requests = Some(meter::requests(metrics, queue, action, name));
+        }
+    }
 }
 
 impl Call {
@@ -75,9 +94,13 @@ impl Call {
         call: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
         let beat = self.health.task(self.name, limit + STUCK_AFTER);
+        let started = self.requests.as_ref().map(|_| Instant::now());
         let result = timeout(limit, call).await;
         drop(beat);
         let result = result.unwrap_or_else(|_| Err(QueueError::new(ErrorKind::Timeout, "no answer in time")));
+        if let Some(started) = started {
+            self.ended(started, &result);
+        }
         match &result {
             Ok(_) => {
                 self.condition.met();
@@ -94,6 +117,15 @@ impl Call {
             }
         }
         result
+    }
+}
+
+impl Call {
+    /// Counts a call that was made without this; liveness and readiness hear nothing of it.
+    pub(super) fn ended<T>(&self, started: Instant, result: &Result<T, QueueError>) {
+        if let Some(requests) = &self.requests {
+            requests.ended(started.elapsed(), meter::error_type(result));
+        }
     }
 }
 

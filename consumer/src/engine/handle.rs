@@ -11,6 +11,7 @@ use upbeat_service::backoff::exponential;
 
 use super::Engine;
 use super::in_flight::{Job, Settlement};
+use super::meter::Ended;
 use crate::handler::{Handler, panic_text};
 use crate::message::{CancelReason, Cancellation, Message};
 use crate::outcome::Outcome;
@@ -33,7 +34,9 @@ pub(super) async fn handle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, job:
     let mut cancellation = job.cancellation.clone();
     let settlement = loop {
         let outcome = engine.attempt(&job, attempt, cancellation.clone()).await;
-        engine.breaker.record(matches!(outcome, Outcome::Done | Outcome::Reject { .. }));
+        if engine.breaker.record(matches!(outcome, Outcome::Done | Outcome::Reject { .. })) {
+            engine.meter.breaker_tripped();
+        }
         let (after, error) = match outcome {
             Outcome::Done => break Settlement::Delete,
             Outcome::Reject { reason } if engine.info.redrive.is_some() => {
@@ -86,7 +89,8 @@ pub(super) async fn handle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, job:
 impl<Q: Queue, H: Handler> Engine<Q, H> {
     /// Runs the handler once.
     async fn attempt(&self, job: &Job, attempt: u32, cancellation: Cancellation) -> Outcome {
-        let deadline = Instant::now() + self.options.handler_timeout;
+        let started = Instant::now();
+        let deadline = started + self.options.handler_timeout;
         let message = Message {
             delivery: Arc::clone(&job.delivery),
             payload: Arc::clone(&job.payload),
@@ -111,14 +115,20 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             Some(ended) => Some(ended),
             None => timeout(CANCEL_GRACE, handling).await.ok(),
         };
-        match (ended, cancellation.reason()) {
-            (Some(Ok(outcome)), _) => outcome,
+        let cancelled = Ended::cancelled(cancellation.reason());
+        let (how, outcome) = match (ended, cancellation.reason()) {
+            (Some(Ok(outcome)), _) => (Ended::of(&outcome), outcome),
             (Some(Err(panic)), _) => {
-                Outcome::Failed { error: format!("the handler panicked: {}", panic_text(&*panic)) }
+                let error = format!("the handler panicked: {}", panic_text(&*panic));
+                (Ended::Panicked, Outcome::Failed { error })
             }
-            (None, Some(reason)) => Outcome::Failed { error: format!("the handler was cancelled: {reason}") },
-            (None, None) => Outcome::Failed { error: "the handler was cancelled".to_owned() },
-        }
+            (None, Some(reason)) => {
+                (cancelled, Outcome::Failed { error: format!("the handler was cancelled: {reason}") })
+            }
+            (None, None) => (cancelled, Outcome::Failed { error: "the handler was cancelled".to_owned() }),
+        };
+        self.meter.attempted(how, started);
+        outcome
     }
 
     /// Half of it fixed, half of it chance, doubling with the attempts.

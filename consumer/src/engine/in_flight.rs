@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -234,6 +235,22 @@ impl InFlight {
     /// Every message in our hands, and how far it has come.
     pub(super) fn phases(&self) -> Vec<(MessageId, Phase)> {
         self.lock().entries.iter().map(|(id, entry)| (Arc::clone(id), entry.phase)).collect()
+    }
+
+    /// How many messages run, wait, are being deleted and given back, and when the oldest of all was sent.
+    pub(super) fn look(&self) -> ([usize; 4], Option<SystemTime>) {
+        let mut counts = [0; 4];
+        let mut oldest = None;
+        for Entry { phase, delivery, .. } in self.lock().entries.values() {
+            counts[match phase {
+                Phase::Running => 0,
+                Phase::Waiting => 1,
+                Phase::Deleting => 2,
+                Phase::GivingBack => 3,
+            }] += 1;
+            oldest = [oldest, delivery.sent_at].into_iter().flatten().min();
+        }
+        (counts, oldest)
     }
 
     /// How many messages are in our hands.

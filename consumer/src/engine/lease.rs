@@ -57,7 +57,9 @@ async fn extend<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, batch: Batch<Du
     let answer = answer.map(IntoIterator::into_iter);
     let mut results = answer.ok();
     for due in batch {
-        match results.as_mut().and_then(Iterator::next) {
+        let result = results.as_mut().and_then(Iterator::next);
+        engine.meter.extended(result.as_ref());
+        match result {
             Some(Ok(())) => engine.in_flight.extended(&due, Lease::new(sent, engine.lease)),
             Some(Err(error)) if error.sender_fault => engine.lose(&due, &error.reason).await,
             Some(Err(_)) | None if Instant::now() < due.until => try_again(&engine.in_flight, &due),

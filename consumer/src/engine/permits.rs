@@ -94,6 +94,16 @@ impl Permits {
         self.guess.store(next, Ordering::Relaxed);
     }
 
+    /// The room in bytes that messages take, or that is kept for messages to come.
+    pub(super) fn bytes_taken(&self) -> u64 {
+        let free = u64::try_from(self.bytes.available_permits()).unwrap_or(u64::MAX);
+        u64::from(self.most_units).saturating_sub(free) * UNIT
+    }
+
+    pub(super) fn most_bytes(&self) -> u64 {
+        u64::from(self.most_units) * UNIT
+    }
+
     /// Whether every permit has come back.
     pub(super) fn all_free(&self) -> bool {
         self.messages.available_permits() == self.concurrency

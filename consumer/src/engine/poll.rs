@@ -13,6 +13,7 @@ use super::Engine;
 use super::breaker::Gate;
 use super::call::CALL_TIMEOUT;
 use super::in_flight::{Admission, Lease, Settlement};
+use super::meter::Redelivered;
 use super::permits::Reservation;
 use crate::handler::Handler;
 use crate::queue::{ErrorKind, MAX_BATCH, Queue, QueueError, Receive, Received};
@@ -148,12 +149,14 @@ async fn receive_until_grace<Q: Queue, H: Handler>(
 
 impl<Q: Queue, H: Handler> Engine<Q, H> {
     async fn receive(&self, receive: Receive) -> Result<Vec<Received>, QueueError> {
+        let _polling = self.meter.polling();
         self.calls.receive.make(receive.wait + POLL_MARGIN, self.queue.receive(receive)).await
     }
 
     /// Takes deliveries in: starts their handlers, or gives them back when the consumer is stopping.
     async fn take_in(self: &Arc<Self>, messages: Vec<Received>, reservation: &mut Reservation) {
         let lease = Lease::new(Instant::now(), self.lease);
+        self.meter.received(&messages);
         for received in messages {
             let permit = reservation.permit(&self.permits, received.payload.size());
             let id = Arc::clone(&received.delivery.message_id);
@@ -162,8 +165,12 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             match self.in_flight.admit(received, permit, lease, self.info.fifo && !stopping) {
                 Admission::Start(_) if stopping => self.settle(id, Settlement::Release).await,
                 Admission::Start(job) => self.start(job),
-                Admission::Wait | Admission::Adopted => {}
-                Admission::DeleteAgain => self.settle(id, Settlement::Delete).await,
+                Admission::Wait => {}
+                Admission::Adopted => self.meter.redelivered(Redelivered::Adopted),
+                Admission::DeleteAgain => {
+                    self.meter.redelivered(Redelivered::DeletedAgain);
+                    self.settle(id, Settlement::Delete).await;
+                }
             }
         }
     }

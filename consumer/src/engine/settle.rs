@@ -12,6 +12,7 @@ use upbeat_service::Backoff;
 use super::Engine;
 use super::call::CALL_TIMEOUT;
 use super::in_flight::{MessageId, Phase, Settlement};
+use super::meter::Settled;
 use crate::handler::Handler;
 use crate::queue::{
     Batch, DeadLetter, EntryError, EntryResults, ErrorKind, MAX_BATCH, MAX_VISIBILITY, Queue, QueueError, ReceiptHandle,
@@ -87,7 +88,10 @@ pub(super) async fn settle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, mut 
                 Settlement::Reject { reason, otherwise } => {
                     engine.spawn(reject(Arc::clone(&engine), id, reason, otherwise));
                 }
-                Settlement::Forget => drop(engine.leave(&id)),
+                Settlement::Forget => {
+                    engine.meter.settled(Settled::Lost);
+                    drop(engine.leave(&id));
+                }
             }
         }
         let enough = if engine.stop.is_cancelled() { 1 } else { enough_when_busy };
@@ -137,7 +141,12 @@ async fn confirm<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, phase: Phase, 
         let mut results = results.unwrap_or_default().into_iter();
         for (item, receipt) in sent {
             let result = results.next();
+            engine.meter.told(phase, result.as_ref());
             if !engine.in_flight.is_current(&item.id, phase, &receipt) {
+                // What is visible at once may have come again before we hear that it is.
+                if phase == Phase::GivingBack && matches!(result, Some(Ok(()))) {
+                    engine.released();
+                }
                 batch.push(item);
                 continue;
             }
@@ -165,6 +174,7 @@ async fn reject<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, id: MessageId, 
             Ok(()) => {
                 info!(message_id = %id, %reason, "rejected");
                 engine.counts.rejected();
+                engine.meter.settled(Settled::Rejected);
                 return engine.order(id, Settlement::Delete).await;
             }
             Err(QueueError { kind: ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable, .. }) => {
@@ -199,10 +209,16 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
         let Some(payload) = self.leave(id) else { return };
         if phase == Phase::Deleting {
             self.counts.handled();
+            self.meter.settled(Settled::Handled);
             info!(id = %payload.id().unwrap_or(id), message_id = %id, "deleted");
         } else {
-            self.counts.released();
+            self.released();
         }
+    }
+
+    fn released(&self) {
+        self.counts.released();
+        self.meter.settled(Settled::Released);
     }
 
     fn refused(self: &Arc<Self>, id: &MessageId, phase: Phase, error: &EntryError) {

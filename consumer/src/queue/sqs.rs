@@ -22,8 +22,8 @@ pub(crate) use inspect::{QueueAttributes, is_purge_in_progress};
 pub(crate) use transfer::{InTransit, MoveTask, fitting};
 
 use super::{
-    Batch, DeadLetter, EntryResults, ErrorKind, Queue, QueueError, QueueInfo, ReceiptHandle, Receive, Received, letter,
-    name,
+    Batch, DeadLetter, EntryResults, ErrorKind, Queue, QueueDepth, QueueError, QueueInfo, ReceiptHandle, Receive,
+    Received, letter, name,
 };
 use address::{Form, QueueArn};
 use failures::failure;
@@ -123,6 +123,10 @@ impl Queue for SqsQueue {
             visibility_timeout,
             redrive: policy.map(Policy::into_redrive),
         })
+    }
+
+    async fn depth(&self) -> Result<Option<QueueDepth>, QueueError> {
+        Box::pin(self.depth_with_dead_letters()).await.map(Some)
     }
 
     async fn receive(&self, receive: Receive) -> Result<Vec<Received>, QueueError> {

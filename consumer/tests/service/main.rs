@@ -5,6 +5,7 @@
 mod crash;
 mod handlers;
 mod health;
+mod metrics;
 mod outage;
 mod pair;
 mod settings;

@@ -46,12 +46,22 @@ pub(crate) async fn publish<P: Publisher>(core: Arc<Core>, publisher: Arc<P>, fl
 }
 
 async fn attempt<P: Publisher>(core: &Core, publisher: &P, batch: &Batch) -> Result<Receipts, Fault> {
+    let counted = core.meter.call(batch.entries().len());
     // A publisher that panics costs its batch a retry, and must not take the callers of the others with it.
     let call = AssertUnwindSafe(publisher.publish_batch(batch)).catch_unwind();
     match timeout(core.options.call_timeout, call).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_panic)) => Err(Fault::unavailable("the publisher panicked")),
-        Err(_elapsed) => Err(Fault::unavailable(format!("no answer within {:?}", core.options.call_timeout))),
+        Ok(Ok(answer)) => {
+            counted.ended(Some(&answer));
+            answer
+        }
+        Ok(Err(_panic)) => {
+            counted.panicked();
+            Err(Fault::unavailable("the publisher panicked"))
+        }
+        Err(_elapsed) => {
+            counted.ended(None);
+            Err(Fault::unavailable(format!("no answer within {:?}", core.options.call_timeout)))
+        }
     }
 }
 

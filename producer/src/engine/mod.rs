@@ -179,8 +179,10 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
                 }
             }
         }
+        self.core.meter.gate(self.gate.is_closed());
         let mut again = Vec::with_capacity(landed.unsettled.len());
         for (queued, reason) in landed.unsettled {
+            self.core.meter.retried();
             again.extend(self.try_again(queued, landed.result.as_ref().err().map(|fault| fault.kind), reason, now));
         }
         self.waiting.put_back(&landed.groups, again);

@@ -118,7 +118,9 @@ impl Queued {
     pub(crate) fn published(self, core: &Core, Receipt { message_id, sequence_number }: Receipt) {
         let Self { entry, pending } = self;
         core.counters.published();
-        let ms = u64::try_from(pending.taken.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let after = pending.taken.elapsed();
+        core.meter.published(after);
+        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         info!(id = %entry.id(), %message_id, topic = %core.topic.name, bytes = entry.body().len(), ms, "published");
         if let Some(mark) = pending.mark {
             mark.published(pending.room);
@@ -149,6 +151,7 @@ impl Queued {
 
     /// It was not published; with a spool, whoever gave it has been told that it would be, so it is put aside there.
     fn fail(self, core: &Core, error: SendError) {
+        core.meter.unsent(&error);
         let Self { entry, pending } = self;
         let (id, topic, bytes) = (entry.id(), &core.topic.name, entry.body().len());
         match pending.mark {

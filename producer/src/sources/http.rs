@@ -16,12 +16,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use upbeat_service::Metrics;
 
 use super::body::{self, BodyError};
 use crate::error::SendError;
 use crate::message::Message;
+use crate::meter::{self, Code};
 use crate::producer::{Producer, Ticket};
 pub use access::Access;
 use answer::{Accepted, Problem, Refused, Settled, answer};
@@ -56,6 +60,8 @@ pub struct Gateway {
     producer: Arc<OnceLock<Producer>>,
     reading: Arc<Semaphore>,
     streaming: Arc<Semaphore>,
+    /// Where answers are counted, if they are.
+    answers: Option<Family<Code, Counter>>,
 }
 
 impl Gateway {
@@ -67,7 +73,15 @@ impl Gateway {
             producer: Arc::default(),
             reading: Arc::new(Semaphore::new(MAX_READING)),
             streaming: Arc::new(Semaphore::new(MAX_STREAMS)),
+            answers: None,
         }
+    }
+
+    /// Answers are counted.
+    #[must_use]
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.answers = Some(meter::answers(metrics));
+        self
     }
 
     /// From here on messages can be taken.
@@ -118,10 +132,11 @@ pub fn routes(gateway: Gateway) -> Router {
     security((), ("token" = [])),
 )]
 async fn publish(State(gateway): State<Gateway>, request: Request) -> Response {
-    match accept(&gateway, request).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
+    let answer = accept(&gateway, request).await.unwrap_or_else(IntoResponse::into_response);
+    if let Some(answers) = &gateway.answers {
+        answers.get_or_create(&Code { code: answer.status().as_u16() }).inc();
     }
+    answer
 }
 
 async fn accept(gateway: &Gateway, request: Request) -> Result<Response, Problem> {

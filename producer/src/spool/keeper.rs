@@ -66,6 +66,8 @@ struct Keeper {
     unwritten_since: Option<Instant>,
     /// How many messages are on the disk.
     held: u64,
+    /// What may be on the disk.
+    limit: u64,
     failing: Option<(Instant, String)>,
     backoff: Backoff,
 }
@@ -98,6 +100,7 @@ pub(crate) async fn keep(
         dead: Vec::new(),
         unwritten_since: None,
         held: found.messages,
+        limit,
         failing: None,
         backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         intake,
@@ -114,6 +117,7 @@ impl Keeper {
         let mut settled = Vec::new();
         let mut any_to_settle = true;
         self.intake.condition.met();
+        self.show();
         while self.open || any_to_settle {
             beat.beat(TICK + MARGIN);
             self.staging.forward(&core);
@@ -224,6 +228,8 @@ impl Keeper {
             return;
         }
         self.worked();
+        self.core.meter.accepted(accepted.len());
+        self.show();
         self.next += accepted.len() as u64;
         self.held += accepted.len() as u64;
         self.held = self.held.saturating_sub((self.published.len() + self.dead.len()) as u64);
@@ -280,6 +286,13 @@ impl Keeper {
         }
     }
 
+    /// What is on the disk now, for whoever watches.
+    fn show(&self) {
+        if let Some(store) = &self.store {
+            self.core.meter.spool(store.on_disk(), self.limit);
+        }
+    }
+
     /// Lets the disk work on a thread of its own.
     async fn on_disk<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Store) -> T + Send + 'static) -> T {
         let Some(mut store) = self.store.take() else { unreachable!("one piece of work is awaited before the next") };
@@ -300,6 +313,7 @@ impl Keeper {
     fn worked(&mut self) {
         if self.failing.take().is_some() {
             info!("spool works again");
+            self.core.meter.spool_fails(false);
             self.intake.condition.met();
         }
         self.backoff.reset();
@@ -308,6 +322,7 @@ impl Keeper {
     fn failed(&mut self, reason: String) {
         if self.failing.is_none() {
             warn!(%reason, "spool fails");
+            self.core.meter.spool_fails(true);
         }
         self.intake.condition.unmet(&reason);
         self.failing = Some((Instant::now() + self.backoff.next_wait(), reason));

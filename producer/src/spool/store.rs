@@ -8,10 +8,11 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Wri
 use tokio::time::Instant;
 
 use super::medium::Medium;
-use super::row::{COST, DEAD_LETTERS, MESSAGES, NUMBERS, TEXTS, TOPIC, cost, cost_of_bytes, message, row};
+use super::row::{COST, DEAD_LETTERS, MESSAGES, NUMBERS, Row, TEXTS, TOPIC, cost, cost_of_bytes, message, row};
 use super::stats::Stats;
 use crate::entry::Entry;
 use crate::message::Message;
+use crate::meter::OnDisk;
 
 /// How long it is not tried to set bytes aside, after that failed: it means to fill the disk.
 const RESERVE_AGAIN: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(super) struct Store {
     reserve: Reserve,
     /// What is in it.
     cost: u64,
+    on_disk: OnDisk,
     /// `None` after a failure: redb writes no more then, and is to be opened anew.
     database: Option<Database>,
     /// The number of the next message. What is on the disk from here on was not acknowledged.
@@ -86,15 +88,16 @@ impl Store {
             let first = messages.first()?.map_or(next, |(number, _)| number.value());
             let cost = numbers.get(COST)?.map_or(0, |cost| cost.value());
             let topic = transaction.open_table(TEXTS)?.get(TOPIC)?.map(|topic| topic.value().to_owned());
-            (next, Found { messages: messages.len()?, cost, first, topic })
+            let on_disk = on_disk(&messages, &dead_letters, cost)?;
+            (next, Found { messages: messages.len()?, cost, first, topic }, on_disk)
         };
         transaction.commit()?;
-        let (next, found) = found;
+        let (next, found, on_disk) = found;
         let reserve = match medium.reserve() {
             Ok(()) => Reserve::Set,
             Err(_) => Reserve::Missing { full_at: found.cost, tried: Some(Instant::now()) },
         };
-        Ok((Self { medium, reserve, cost: found.cost, database: Some(database), next }, found))
+        Ok((Self { medium, reserve, cost: found.cost, on_disk, database: Some(database), next }, found))
     }
 
     /// Remembers the topic.
@@ -112,6 +115,11 @@ impl Store {
         self.next
     }
 
+    /// What is in it, for whoever watches.
+    pub(super) const fn on_disk(&self) -> OnDisk {
+        self.on_disk
+    }
+
     /// Does all of this, durably, or fails; then what was to be accepted is not.
     pub(super) fn change(&mut self, change: &Change) -> Result<(), Failure> {
         if !change.accepted.is_empty() {
@@ -120,13 +128,14 @@ impl Store {
         let next = self.next;
         let changed = self.database().and_then(|database| {
             let transaction = database.begin_write()?;
-            let cost = apply(&transaction, next, change)?;
+            let on_disk = apply(&transaction, next, change)?;
             transaction.commit()?;
-            Ok(cost)
+            Ok(on_disk)
         });
         match changed {
-            Ok(cost) => {
-                self.cost = cost;
+            Ok(on_disk) => {
+                self.cost = on_disk.bytes;
+                self.on_disk = on_disk;
                 self.next += change.accepted.len() as u64;
                 Ok(())
             }
@@ -195,7 +204,7 @@ impl Store {
 }
 
 /// Gives back what is in it then.
-fn apply(transaction: &WriteTransaction, next: u64, change: &Change) -> Result<u64, redb::Error> {
+fn apply(transaction: &WriteTransaction, next: u64, change: &Change) -> Result<OnDisk, redb::Error> {
     let mut messages = transaction.open_table(MESSAGES)?;
     let mut numbers = transaction.open_table(NUMBERS)?;
     let held = numbers.get(COST)?.map_or(0, |cost| cost.value());
@@ -203,8 +212,8 @@ fn apply(transaction: &WriteTransaction, next: u64, change: &Change) -> Result<u
     for number in &change.published {
         freed += messages.remove(number)?.map_or(0, |row| cost(&row.value()));
     }
+    let mut dead_letters = transaction.open_table(DEAD_LETTERS)?;
     if !change.dead.is_empty() {
-        let mut dead_letters = transaction.open_table(DEAD_LETTERS)?;
         for (number, reason) in &change.dead {
             if let Some(row) = messages.remove(number)? {
                 dead_letters.insert(number, (reason.as_str(), row.value()))?;
@@ -218,7 +227,16 @@ fn apply(transaction: &WriteTransaction, next: u64, change: &Change) -> Result<u
     let added: u64 = change.accepted.iter().map(|entry| cost_of_bytes(entry.bytes())).sum();
     let cost = (held + added).saturating_sub(freed);
     numbers.insert(COST, cost)?;
-    Ok(cost)
+    on_disk(&messages, &dead_letters, cost)
+}
+
+fn on_disk(
+    messages: &impl ReadableTable<u64, Row<'static>>,
+    dead_letters: &impl ReadableTableMetadata,
+    bytes: u64,
+) -> Result<OnDisk, redb::Error> {
+    let oldest = messages.first()?.map(|(_, row)| row.value().0);
+    Ok(OnDisk { messages: messages.len()?, bytes, dead_letters: dead_letters.len()?, oldest })
 }
 
 fn forget_from(transaction: &WriteTransaction, next: u64) -> Result<(), redb::Error> {

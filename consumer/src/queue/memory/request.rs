@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::{
-    Batch, DeadLetter, EntryError, EntryResults, ErrorKind, MAX_BATCH, MAX_VISIBILITY, MAX_WAIT, Queue, QueueError,
-    QueueInfo, ReceiptHandle, Receive, Received, Redrive, letter,
+    Batch, DeadLetter, EntryError, EntryResults, ErrorKind, MAX_BATCH, MAX_VISIBILITY, MAX_WAIT, Queue, QueueDepth,
+    QueueError, QueueInfo, ReceiptHandle, Receive, Received, Redrive, letter,
 };
 use super::faults::{Fate, Outcome};
 use super::stored::{AbandonedPoll, Taking};
@@ -27,6 +27,18 @@ impl Queue for MemoryQueue {
             redrive,
         };
         self.request(|requests| &mut requests.info, |_, _| Ok(info)).await
+    }
+
+    async fn depth(&self) -> Result<Option<QueueDepth>, QueueError> {
+        let counts = self.counts();
+        let dead_letters =
+            self.dead_letter_queue().map(Self::counts).map(|counts| counts.visible + counts.in_flight + counts.delayed);
+        Ok(Some(QueueDepth {
+            visible: counts.visible as u64,
+            in_flight: counts.in_flight as u64,
+            delayed: counts.delayed as u64,
+            dead_letters: dead_letters.map(|count| count as u64),
+        }))
     }
 
     async fn receive(&self, receive: Receive) -> Result<Vec<Received>, QueueError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::super::{QueueError, Redrive};
+use super::super::{QueueDepth, QueueError, Redrive};
 use super::address::name_in_url;
 use super::redrive::Policy;
 use super::{SqsQueue, failure};
@@ -77,9 +77,32 @@ impl SqsQueue {
 
     /// All attributes of the queue.
     pub(crate) async fn all_attributes(&self) -> Result<QueueAttributes, QueueError> {
-        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::All);
+        self.some_attributes(vec![QueueAttributeName::All]).await
+    }
+
+    async fn some_attributes(&self, wanted: Vec<QueueAttributeName>) -> Result<QueueAttributes, QueueError> {
+        let request = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(wanted));
         let attributes = request.send().await.map_err(failure)?.attributes.unwrap_or_default();
         Ok(attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect())
+    }
+
+    /// How many messages wait here and, where that may be looked at, in the dead-letter queue.
+    pub(super) async fn depth_with_dead_letters(&self) -> Result<QueueDepth, QueueError> {
+        let Counts { waiting, in_flight, delayed } = self.depth_alone().await?;
+        let dead_letters = match self.dead_letter_queue().await {
+            Ok(queue) => queue.depth_alone().await.ok().map(Counts::total),
+            Err(_) => None,
+        };
+        Ok(QueueDepth { visible: waiting, in_flight, delayed, dead_letters })
+    }
+
+    async fn depth_alone(&self) -> Result<Counts, QueueError> {
+        let wanted = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        Ok(self.some_attributes(wanted.into()).await?.counts())
     }
 
     /// The queue to which this one's dead letters go.

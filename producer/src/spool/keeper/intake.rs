@@ -161,6 +161,7 @@ impl Asker {
     pub(super) fn refuse(self, core: &Core, reason: &str) {
         core.counters.refused_at_once();
         let error = SendError::NotSpooled { reason: reason.to_owned() };
+        core.meter.not_taken(&error);
         drop(self.accepted.send(Err(error.clone())));
         drop(self.reply.send(Err(error)));
     }
