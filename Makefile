@@ -8,10 +8,13 @@ export PRODUCER_PORT CONSUMER_PORT LOCALSTACK_PORT
 # The images' tag, as in kubernetes/chart/Chart.yaml.
 VERSION = 0.1.0
 
+# What make dash looks at.
+DASH ?= localhost:$(PRODUCER_PORT) localhost:$(CONSUMER_PORT)
+
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help run test lint audit fmt bench doc clean localstack localstack-docker free-ports rust localstack-setup
+.PHONY: help run test lint audit fmt bench doc dash screenshots clean localstack localstack-docker free-ports rust localstack-setup
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
 
 help:
@@ -44,6 +47,12 @@ bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENC
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps
+
+dash: rust ## Show in the terminal what the services do (DASH, their addresses)
+	@cargo run --quiet --release --package upbeat-dash -- $(DASH)
+
+screenshots: rust localstack-setup ## Make the README's pictures anew (five minutes; needs chromium-driver)
+	cargo run --package upbeat-dash --example screenshots
 
 clean: ## Remove what was built (the tools in the user's cache folder stay)
 	cargo clean

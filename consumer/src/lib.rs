@@ -8,8 +8,10 @@
 //! 4. `engine`: everything between the receive and the confirmed delete;
 //! 5. [`consumer`] and [`options`]: the engine as its user sees it;
 //! 6. [`settings`]: the same from flags and environment variables, for the binary;
-//! 7. [`tools`]: looking at a queue and putting it right, for the person who runs it.
+//! 7. [`board`]: what a person is shown of it;
+//! 8. [`tools`]: looking at a queue and putting it right, for the person who runs it.
 
+pub mod board;
 pub mod consumer;
 mod engine;
 pub mod handler;
@@ -20,6 +22,7 @@ pub mod queue;
 pub mod settings;
 pub mod tools;
 
+pub use board::BOARD;
 pub use consumer::{Builder, Consumer};
 pub use engine::Summary;
 pub use handler::Handler;

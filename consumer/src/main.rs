@@ -7,10 +7,10 @@ use tracing::info;
 use upbeat_consumer::consumer::QUEUE;
 use upbeat_consumer::queue::sqs::SqsQueue;
 use upbeat_consumer::settings::{Command, Settings};
-use upbeat_consumer::{Consumer, tools};
+use upbeat_consumer::{BOARD, Consumer, tools};
 use upbeat_service::metrics::OK;
 use upbeat_service::settings::refuse;
-use upbeat_service::{Service, Stopped, connect, healthcheck, parse, run};
+use upbeat_service::{About, Service, Stopped, connect, healthcheck, parse, run};
 
 fn main() -> ExitCode {
     let mut settings: Settings = parse();
@@ -22,7 +22,8 @@ fn main() -> ExitCode {
                 refuse(contradiction);
             }
             let service_settings = settings.service.clone();
-            run("consumer", env!("CARGO_PKG_VERSION"), &service_settings, |service| {
+            let about = About { name: "consumer", version: env!("CARGO_PKG_VERSION"), board: &BOARD };
+            run(about, &service_settings, |service| {
                 // Before HTTP answers: with no condition yet, the service would be ready for a moment.
                 drop(service.readiness.condition(QUEUE));
                 (Router::new(), consume(settings, service))

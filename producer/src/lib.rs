@@ -12,7 +12,8 @@
 //! 8. [`error`]: what the caller learns if it was not published.
 //!
 //! Around them: [`spool`] keeps what is accepted on disk, if there is to be one; [`settings`] and [`topic`] are what the
-//! binary is told, [`app`] is how it starts and stops, [`tools`] are its other commands; `core` is what handle and engine
+//! binary is told, [`app`] is how it starts and stops, [`tools`] are its other commands,
+//! [`board`] is what a person is shown of it; `core` is what handle and engine
 //! share, `meter` what metrics are made of.
 //!
 //! ```no_run
@@ -30,6 +31,7 @@
 
 pub mod app;
 pub mod batch;
+pub mod board;
 pub mod builder;
 mod core;
 mod engine;
@@ -51,6 +53,7 @@ pub mod tools;
 pub mod topic;
 
 pub use batch::Batch;
+pub use board::BOARD;
 pub use builder::Builder;
 pub use core::Summary;
 pub use entry::{Entry, Id};

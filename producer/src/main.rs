@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use upbeat_producer::{app, settings::Settings, tools};
+use upbeat_producer::{BOARD, app, settings::Settings, tools};
 use upbeat_service::settings::refuse;
-use upbeat_service::{ServiceSettings, healthcheck, parse, run};
+use upbeat_service::{About, ServiceSettings, healthcheck, parse, run};
 
 /// Publishes messages to an SNS topic: one every so often, the lines of standard input or of a file, and what is
 /// posted to /messages.
@@ -43,7 +43,6 @@ fn main() -> ExitCode {
     let source = settings.source().unwrap_or_else(|reason| refuse(reason));
     let spool = settings.open_spool().unwrap_or_else(|error| refuse(format_args!("--spool (SPOOL) {error}")));
     let access = settings.access(service.listen).unwrap_or_else(|error| refuse(format_args!("{error:#}")));
-    run("producer", env!("CARGO_PKG_VERSION"), &service, |running| {
-        app::start(running, settings, source, spool, access, service.drain_timeout)
-    })
+    let about = About { name: "producer", version: env!("CARGO_PKG_VERSION"), board: &BOARD };
+    run(about, &service, |running| app::start(running, settings, source, spool, access, service.drain_timeout))
 }

@@ -13,7 +13,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use upbeat_service::Metrics;
 use upbeat_service::metrics::{Destination, Requests};
+use upbeat_service::page::{Recent, Seen};
 
+use crate::entry::Entry;
 use crate::error::SendError;
 use crate::publisher::{FaultKind, Receipts};
 use crate::refusal::Refusal;
@@ -45,6 +47,7 @@ struct Counted {
     retried: Counter,
     delay: Histogram,
     batch: Histogram,
+    recent: Recent,
     in_flight: AtomicUsize,
     gate_closed: AtomicBool,
     spool: Spool,
@@ -114,16 +117,16 @@ impl Meter {
         }))
     }
 
-    /// The topic holds a message, so long after it was taken.
-    pub(crate) fn published(&self, after: Duration) {
-        if let Some(on) = &self.0 {
-            on.published.inc();
-            on.delay.observe(after.as_secs_f64());
-        }
+    /// The topic holds a message, so long after it was taken, at this attempt.
+    pub(crate) fn published(&self, entry: &Entry, message_id: &str, after: Duration, attempt: u32) {
+        let Some(on) = &self.0 else { return };
+        on.published.inc();
+        on.delay.observe(after.as_secs_f64());
+        on.recent.note(entry.body(), || seen(entry, Some(message_id), "published", after, attempt));
     }
 
     /// A message that was taken will not be published by this process, and is in no spool either.
-    pub(crate) fn unsent(&self, error: &SendError) {
+    pub(crate) fn unsent(&self, entry: &Entry, error: &SendError, after: Duration, attempt: u32) {
         let Some(on) = &self.0 else { return };
         let why = match error {
             SendError::Refused(_) => "refused",
@@ -131,6 +134,7 @@ impl Meter {
             _ => "abandoned",
         };
         on.families.sent.get_or_create(&on.destination.error(why)).inc();
+        on.recent.note(entry.body(), || seen(entry, None, why, after, attempt));
     }
 
     /// A message is tried again.
@@ -208,6 +212,11 @@ impl Drop for Call {
     }
 }
 
+fn seen(entry: &Entry, message_id: Option<&str>, outcome: &'static str, took: Duration, attempt: u32) -> Seen {
+    let (id, message_id) = (entry.id().to_string(), message_id.map(str::to_owned));
+    Seen { at: SystemTime::now(), id, message_id, attempt, outcome, took, body: None }
+}
+
 impl Counted {
     fn new(metrics: &Metrics, topic: &str) -> Self {
         let families = metrics.families::<ProducerFamilies>();
@@ -225,6 +234,7 @@ impl Counted {
             retried: families.retried.get_or_create_owned(&destination),
             delay: families.delay.get_or_create_owned(&destination),
             batch: families.batch.get_or_create_owned(&destination),
+            recent: metrics.recent().clone(),
             in_flight: AtomicUsize::new(0),
             gate_closed: AtomicBool::new(false),
             spool: Spool::default(),

@@ -29,6 +29,12 @@ impl Backoff {
         ceiling.mul_f64(fastrand::f64())
     }
 
+    /// How many failures there were since the last success.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// After a success the next wait starts from `first` again.
     pub const fn reset(&mut self) {
         self.failures = 0;

@@ -16,6 +16,7 @@
 
 pub mod aws;
 pub mod backoff;
+pub mod board;
 pub mod connect;
 pub mod doctor;
 pub mod health;
@@ -24,6 +25,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod logs;
 pub mod metrics;
+pub mod page;
 pub mod readiness;
 pub mod settings;
 
@@ -31,7 +33,7 @@ pub use backoff::Backoff;
 pub use connect::connect;
 pub use health::Health;
 pub use healthcheck::healthcheck;
-pub use lifecycle::{Service, Stopped, run};
+pub use lifecycle::{About, Service, Stopped, run};
 pub use metrics::Metrics;
 pub use readiness::Readiness;
 pub use settings::{ServiceSettings, parse};

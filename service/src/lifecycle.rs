@@ -14,6 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::board::Board;
+use crate::page::Page;
 use crate::settings::ServiceSettings;
 use crate::{Health, Metrics, Readiness, http, logs, metrics};
 
@@ -36,6 +38,17 @@ pub struct Service {
     pub stop: CancellationToken,
 }
 
+/// What a service is.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// As its binary is called.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What a person is shown of it.
+    pub board: &'static Board,
+}
+
 /// How the work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
@@ -49,7 +62,7 @@ pub enum Stopped {
 ///
 /// Exit code 0 when the work ends [`Stopped::Clean`], 1 when it does not, fails, overruns its drain time or
 /// the port can't be had, 130 on a second signal.
-pub fn run<F, W>(name: &str, version: &str, settings: &ServiceSettings, start: F) -> ExitCode
+pub fn run<F, W>(about: About, settings: &ServiceSettings, start: F) -> ExitCode
 where
     F: FnOnce(Service) -> (Router, W),
     W: Future<Output = anyhow::Result<Stopped>>,
@@ -58,7 +71,7 @@ where
     let ended =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start a runtime").and_then(
             |runtime| {
-                let ended = runtime.block_on(supervise(name, version, settings, start));
+                let ended = runtime.block_on(supervise(about, settings, start));
                 // A thread that waits for standard input must not keep the process.
                 runtime.shutdown_background();
                 ended
@@ -74,12 +87,14 @@ where
     }
 }
 
-async fn supervise<F, W>(name: &str, version: &str, settings: &ServiceSettings, start: F) -> anyhow::Result<Stopped>
+async fn supervise<F, W>(about: About, settings: &ServiceSettings, start: F) -> anyhow::Result<Stopped>
 where
     F: FnOnce(Service) -> (Router, W),
     W: Future<Output = anyhow::Result<Stopped>>,
 {
-    let service = Service { metrics: Metrics::of(name, version), ..Service::default() };
+    let About { name, version, board } = about;
+    let metrics = Metrics::noting(name, version, settings.page_bodies);
+    let service = Service { metrics, ..Service::default() };
     service.metrics.watch(&service.health, &service.readiness);
     let signals = Signals::catch().context("cannot catch signals")?;
     tokio::spawn(signals.stop(service.clone()));
@@ -92,8 +107,10 @@ where
     info!(%version, %listening, "{name} started");
 
     let (routes, work) = start(service.clone());
-    let routes = routes.merge(metrics::routes(service.metrics));
     let close = CancellationToken::new();
+    let Service { health, readiness, metrics, .. } = service.clone();
+    let page = Page { name, version, board, metrics, health, readiness };
+    let routes = routes.merge(metrics::routes(service.metrics)).merge(page.routes(&close));
     let server = tokio::spawn(http::serve(listener, service.health, service.readiness, routes, close.clone()));
 
     let overrun = async {

@@ -34,6 +34,7 @@ pub use prometheus_client::registry::Registry;
 pub use aws::{OK, Requests, Services};
 pub use endpoint::routes;
 
+use crate::page::Recent;
 use crate::{Health, Readiness};
 
 /// Bounds of the buckets for durations in seconds, as the messaging conventions advise.
@@ -50,7 +51,10 @@ pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 /// assert!(metrics.prometheus().contains(r#"upbeat_build_info{service="shop",version="1.2.3"} 1"#));
 /// ```
 #[derive(Clone, Default)]
-pub struct Metrics(Arc<Mutex<Gathered>>);
+pub struct Metrics {
+    gathered: Arc<Mutex<Gathered>>,
+    recent: Recent,
+}
 
 #[derive(Default)]
 struct Gathered {
@@ -110,7 +114,12 @@ impl Metrics {
     /// The metrics of a service: what it is, and what the operating system knows of its process.
     #[must_use]
     pub fn of(service: &str, version: &str) -> Self {
-        let metrics = Self::default();
+        Self::noting(service, version, false)
+    }
+
+    /// As [`of`](Self::of); of the last messages the bodies, too, are [noted](Self::recent), if asked for.
+    pub(crate) fn noting(service: &str, version: &str, bodies: bool) -> Self {
+        let metrics = Self { recent: Recent::new(bodies), ..Self::default() };
         let build = Info::new([("service".to_owned(), service.to_owned()), ("version".to_owned(), version.to_owned())]);
         {
             let registry = &mut metrics.lock().registry;
@@ -133,6 +142,12 @@ impl Metrics {
         let known = families.entry(TypeId::of::<F>()).or_insert_with(|| Arc::new(F::register(registry)));
         // What stands under a type's id is of that type.
         Arc::clone(known).downcast().unwrap_or_else(|_| unreachable!("families stand under their own type"))
+    }
+
+    /// The last messages, where they are noted as they are counted.
+    #[must_use]
+    pub const fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Counts a request to AWS that is of no queue or topic yet, such as one that looks for it.
@@ -162,7 +177,7 @@ impl Metrics {
     }
 
     fn lock(&self) -> MutexGuard<'_, Gathered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

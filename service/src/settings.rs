@@ -9,13 +9,17 @@ use clap::{Args, Parser, ValueEnum};
 /// What every service can be told, each as a flag or an environment variable.
 #[derive(Args, Clone, Debug)]
 pub struct ServiceSettings {
-    /// Address and port of /health and /ready
+    /// Address and port of the page, /metrics, /health and /ready
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDRESS:PORT", global = true)]
     pub listen: SocketAddr,
 
     /// How log events are written to standard output
     #[arg(long, env = "LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
+
+    /// Show bodies of messages on the page, to whoever can reach it
+    #[arg(long, env = "PAGE_BODIES")]
+    pub page_bodies: bool,
 
     /// How long a stop may take from the first SIGTERM or Ctrl-C to the exit
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = positive_duration)]

@@ -36,6 +36,17 @@ impl Response {
 
 /// Sends a request, on a connection of its own; an error says why there was no answer.
 pub async fn request(method: &str, url: &str, content_type: &str, body: Bytes) -> Result<Response, String> {
+    request_within(ANSWER_WITHIN, method, url, content_type, body).await
+}
+
+/// As [`request`], with another limit than [`ANSWER_WITHIN`].
+pub async fn request_within(
+    limit: Duration,
+    method: &str,
+    url: &str,
+    content_type: &str,
+    body: Bytes,
+) -> Result<Response, String> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let request = Request::builder().method(method).uri(url).header(CONTENT_TYPE, content_type);
     let request = request.body(Full::new(body)).unwrap_or_else(|error| panic!("{method} {url}: {error}"));
@@ -51,8 +62,8 @@ pub async fn request(method: &str, url: &str, content_type: &str, body: Bytes) -
             body: String::from_utf8_lossy(&body).into_owned(),
         })
     };
-    let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
-    answer.unwrap_or_else(|_| Err(format!("no answer to {method} {url} within {ANSWER_WITHIN:?}")))
+    let answer = tokio::time::timeout(limit, answer).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer to {method} {url} within {limit:?}")))
 }
 
 fn root_cause(error: &dyn Error) -> String {

@@ -7,7 +7,8 @@
 //! 5. [`proxy`]: [`Proxy`], between a binary and LocalStack, to break the network in many ways;
 //! 6. [`count`](mod@count): [`Count`], what was sent against what was handled;
 //! 7. [`examples`]: [`Examples`], what a package's examples print;
-//! 8. [`wait`]: waiting with a limit, for whatever the rest has no method for.
+//! 8. [`browser`]: [`Browser`], to look at a page as a person does;
+//! 9. [`wait`]: waiting with a limit, for whatever the rest has no method for.
 //!
 //! For benches, [`target`]: [`Target`], an SNS and SQS that is faster than any client, and [`mod@bench`], which measures one.
 //!
@@ -41,6 +42,7 @@
 #![allow(clippy::missing_panics_doc, reason = "every helper panics when what it waits for or asks for fails")]
 
 pub mod bench;
+pub mod browser;
 pub mod clients;
 pub mod count;
 pub mod examples;
@@ -56,6 +58,7 @@ pub mod resources;
 pub mod target;
 pub mod wait;
 
+pub use browser::Browser;
 pub use count::Count;
 pub use examples::Examples;
 pub use localstack::LocalStack;

@@ -127,7 +127,7 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             }
             (None, None) => (cancelled, Outcome::Failed { error: "the handler was cancelled".to_owned() }),
         };
-        self.meter.attempted(how, started);
+        self.meter.attempted(how, started, job, attempt);
         outcome
     }
 

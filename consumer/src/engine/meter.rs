@@ -12,8 +12,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use upbeat_service::Metrics;
 use upbeat_service::metrics::{Destination, Requests};
+use upbeat_service::page::{Recent, Seen};
 
-use super::in_flight::Phase;
+use super::in_flight::{Job, Phase};
 use crate::message::CancelReason;
 use crate::outcome::Outcome;
 use crate::queue::{EntryError, ErrorKind, QueueDepth, QueueError, Received};
@@ -41,6 +42,7 @@ struct Counted {
     destination: Destination,
     consumed: Counter,
     age: Histogram,
+    recent: Recent,
     receive_count: Histogram,
     processed: Histogram,
     outcomes: [Counter; Ended::ALL.len()],
@@ -167,7 +169,7 @@ impl Meter {
     }
 
     /// A try of a handler has ended, by itself or cancelled.
-    pub(super) fn attempted(&self, ended: Ended, started: Instant) {
+    pub(super) fn attempted(&self, ended: Ended, started: Instant, job: &Job, attempt: u32) {
         let Some(on) = &self.0 else { return };
         let took = started.elapsed();
         on.outcomes[ended as usize].inc();
@@ -177,6 +179,18 @@ impl Meter {
             let labels = on.destination.error(Ended::ALL[ended as usize]);
             on.families.processed.get_or_create(&labels).observe(took.as_secs_f64());
         }
+        on.recent.note(job.payload.body(), || {
+            let message_id = &*job.delivery.message_id;
+            Seen {
+                at: SystemTime::now(),
+                id: job.payload.id().unwrap_or(message_id).to_owned(),
+                message_id: Some(message_id.to_owned()),
+                attempt,
+                outcome: Ended::ALL[ended as usize],
+                took,
+                body: None,
+            }
+        });
     }
 
     /// The queue was told to delete a message or to give it back.
@@ -256,6 +270,7 @@ impl Counted {
             settled: Settled::ALL.map(|value| families.settled.get_or_create_owned(&labelled(value))),
             redeliveries: Redelivered::ALL.map(|value| families.redeliveries.get_or_create_owned(&labelled(value))),
             breaker_trips: families.breaker_trips.get_or_create_owned(&destination),
+            recent: metrics.recent().clone(),
             polls_open: AtomicUsize::new(0),
             last_seen: AtomicI64::new(0),
             depth: Mutex::default(),

@@ -45,6 +45,13 @@ pub(crate) struct Pending {
     mark: Option<Mark>,
 }
 
+impl Pending {
+    /// Which try the last one was.
+    const fn attempt(&self) -> u32 {
+        self.backoff.failures() + 1
+    }
+}
+
 /// A batch under way, with the notes of each of its entries.
 #[derive(Debug)]
 pub(crate) struct Flight {
@@ -119,7 +126,7 @@ impl Queued {
         let Self { entry, pending } = self;
         core.counters.published();
         let after = pending.taken.elapsed();
-        core.meter.published(after);
+        core.meter.published(&entry, &message_id, after, pending.attempt());
         let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         info!(id = %entry.id(), %message_id, topic = %core.topic.name, bytes = entry.body().len(), ms, "published");
         if let Some(mark) = pending.mark {
@@ -151,8 +158,8 @@ impl Queued {
 
     /// It was not published; with a spool, whoever gave it has been told that it would be, so it is put aside there.
     fn fail(self, core: &Core, error: SendError) {
-        core.meter.unsent(&error);
         let Self { entry, pending } = self;
+        core.meter.unsent(&entry, &error, pending.taken.elapsed(), pending.attempt());
         let (id, topic, bytes) = (entry.id(), &core.topic.name, entry.body().len());
         match pending.mark {
             None => warn!(%id, %topic, bytes, %error, "not published"),
