@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -107,7 +108,8 @@ impl ServiceCommand {
                 File::open(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display())).into()
             }
         });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is for us; what becomes of the service then is ours to say, and the reaper's.
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", binary.display()));
         Service::new(&self.name, child, home)
     }
