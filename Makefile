@@ -11,7 +11,7 @@ VERSION = 0.1.0
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help run test lint audit fmt bench doc clean localstack localstack-docker free-ports rust localstack-setup
+.PHONY: help run test lint audit fmt bench chaos doc clean localstack localstack-docker free-ports rust localstack-setup
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
 
 help:
@@ -40,6 +40,10 @@ fmt: rust ## Format the code
 
 bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENCH_MESSAGES)
 	cargo bench --package upbeat-consumer --package upbeat-producer --bench consume --bench publish
+
+chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under load, and count what was lost (SEED, DURATION, RATE, ONLY …)
+	cargo build --release --bins --package upbeat-producer --package upbeat-consumer --package upbeat-chaos
+	cargo run --quiet --release --package upbeat-chaos --bin chaos
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps
