@@ -35,11 +35,15 @@ pub(super) async fn publish_response_delayed(scene: &mut Scene, rng: &mut Rng) -
     Ok(format!("{count} publish responses, by {delay:?}"))
 }
 
+// One of each consumer: after several in a row the next receive may be half a minute away.
 pub(super) async fn receive_response_dropped(scene: &mut Scene, rng: &mut Rng) -> anyhow::Result<String> {
-    let consumer = &scene.consumers[scene.any_consumer(rng)];
-    let how = (0..rng.usize(1..=3)).map(|_| if rng.bool() { Spoil::Drop } else { Spoil::Truncate });
-    let count = spoil(consumer, RECEIVE, how).await?;
-    Ok(format!("{count} receive responses of {}", consumer.name))
+    let mut told = Vec::new();
+    for consumer in &scene.consumers {
+        let how = if rng.bool() { Spoil::Drop } else { Spoil::Truncate };
+        spoil(consumer, RECEIVE, [how]).await?;
+        told.push(format!("{how:?}").to_lowercase());
+    }
+    Ok(format!("a receive of each consumer: {}", told.join(", ")))
 }
 
 pub(super) async fn delete_response_dropped(scene: &mut Scene, rng: &mut Rng) -> anyhow::Result<String> {
