@@ -11,11 +11,14 @@ VERSION = 0.1.0
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help run test lint audit fmt bench chaos doc clean localstack localstack-docker free-ports rust localstack-setup
+.PHONY: help doctor run test lint audit fmt bench chaos doc clean localstack localstack-docker free-ports rust localstack-setup
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
 
 help:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+doctor: ## Say what this machine lacks for each target, and what to do about it
+	@PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT) scripts/doctor
 
 run: free-ports rust ## Build and run the pair beside LocalStack; Ctrl-C drains it (PRODUCER_PORT, CONSUMER_PORT, LOCALSTACK_PORT)
 	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
