@@ -14,11 +14,15 @@ DASH ?= localhost:$(PRODUCER_PORT) localhost:$(CONSUMER_PORT)
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help run test lint audit fmt bench doc dash screenshots clean localstack localstack-docker free-ports rust localstack-setup
+.PHONY: help doctor run test lint audit fmt bench chaos doc dash screenshots clean localstack localstack-docker free-ports rust
+.PHONY: localstack-setup
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
 
 help:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+doctor: ## Say what this machine lacks for each target, and what to do about it
+	@PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT) scripts/doctor
 
 run: free-ports rust ## Build and run the pair beside LocalStack; Ctrl-C drains it (PRODUCER_PORT, CONSUMER_PORT, LOCALSTACK_PORT)
 	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
@@ -44,6 +48,10 @@ fmt: rust ## Format the code
 
 bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENCH_MESSAGES)
 	cargo bench --package upbeat-consumer --package upbeat-producer --bench consume --bench publish
+
+chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under load, and count what was lost (SEED, DURATION, RATE, ONLY …)
+	cargo build --release --bins --package upbeat-producer --package upbeat-consumer --package upbeat-chaos
+	cargo run --quiet --release --package upbeat-chaos --bin chaos
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps

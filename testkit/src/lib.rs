@@ -65,7 +65,7 @@ pub use localstack::LocalStack;
 pub use message::{Incoming, Outgoing};
 pub use nix::sys::signal::Signal;
 pub use process::{Event, Service, ServiceCommand};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Spoil};
 pub use queue::Queue;
 pub use resources::{Options, Resources};
 pub use target::Target;

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::OnceCell;
 
-use crate::pids::descendants;
+use crate::pids::{descendants, is_running};
 use crate::port::ReservedPort;
 
 /// An SNS and SQS server that runs already, such as `http://127.0.0.1:4566`, for [`LocalStack::shared`] to use.
@@ -24,6 +24,9 @@ const READY_WITHIN: Duration = Duration::from_mins(5);
 
 /// How long an orderly stop may take before everything is killed.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long the system may take to end what was killed.
+const KILLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often the start script is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -173,11 +176,17 @@ impl Running {
         // Our child is not reaped yet, so its id can't have passed to another.
         if self.exit().is_none() {
             let pid = self.child.id();
-            for pid in iter::once(pid).chain(descendants(pid)) {
+            let processes: Vec<u32> = iter::once(pid).chain(descendants(pid)).collect();
+            for pid in &processes {
                 // Fails where one has ended because of another's end.
                 let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
             }
             self.child.wait().expect("our own child can be waited for");
+            // The others are not ours to wait for, and listen until they are gone.
+            let deadline = Instant::now() + KILLED_WITHIN;
+            while processes.iter().any(|&pid| is_running(pid)) && Instant::now() < deadline {
+                thread::sleep(LOOK_EVERY);
+            }
         }
         // Fails where the start script's end has removed it already.
         let _ = std::fs::remove_dir_all(&self.data);

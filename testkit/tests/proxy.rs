@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use upbeat_testkit::{LocalStack, Options, Proxy, Resources, clients};
+use upbeat_testkit::{LocalStack, Options, Proxy, Resources, Spoil, clients};
 
 /// Long enough for an answer on this machine, short enough to wait for one that does not come.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -102,13 +102,68 @@ async fn a_delayed_response_comes_later_by_the_delay() {
 async fn only_the_response_to_the_request_that_was_named_is_dropped_and_only_once() {
     let proxy = proxied_echo().await;
     let (mut one, mut other) = (connect(&proxy).await.unwrap(), connect(&proxy).await.unwrap());
-    proxy.drop_response_to("Action=Publish");
+    proxy.spoil_response_to("Action=Publish", Spoil::Drop);
     assert_eq!(say(&mut other, "Action=Other").await.unwrap(), "Action=Other");
     let dropped = say(&mut one, "…Action=Publish…").await.unwrap_err();
     assert_eq!(dropped.kind(), std::io::ErrorKind::ConnectionReset);
-    proxy.wait_dropped(1, A_WHILE).await;
+    proxy.wait_spoilt(1, A_WHILE).await;
     assert_eq!(say(&mut other, "Action=Publish").await.unwrap(), "Action=Publish");
-    assert_eq!(proxy.dropped(), 1);
+    assert_eq!(proxy.spoilt(), 1);
+}
+
+#[tokio::test]
+async fn a_truncated_response_comes_by_half_and_breaks_off() {
+    let proxy = proxied_echo().await;
+    let mut stream = connect(&proxy).await.unwrap();
+    proxy.spoil_response_to("", Spoil::Truncate);
+    let mut came = Vec::new();
+    stream.write_all(b"12345678").await.unwrap();
+    let broken = timeout(LIMIT, stream.read_to_end(&mut came)).await.unwrap();
+    // Of a connection that is reset, what came before may be lost.
+    assert!(broken.is_err() && (came == b"1234" || came.is_empty()), "{broken:?} {came:?}");
+    assert_eq!(proxy.spoilt(), 1);
+}
+
+#[tokio::test]
+async fn a_response_that_hangs_leaves_its_connection_open_and_silent_and_others_alone() {
+    let proxy = proxied_echo().await;
+    let (mut one, mut other) = (connect(&proxy).await.unwrap(), connect(&proxy).await.unwrap());
+    proxy.spoil_response_to("hang", Spoil::Hang);
+    assert!(timeout(A_WHILE, say(&mut one, "hang")).await.is_err());
+    assert!(timeout(A_WHILE, say(&mut one, "again")).await.is_err());
+    assert_eq!(say(&mut other, "hang").await.unwrap(), "hang");
+}
+
+#[tokio::test]
+async fn a_response_that_is_delayed_comes_later_and_those_after_it_do_not() {
+    let proxy = proxied_echo().await;
+    let mut stream = connect(&proxy).await.unwrap();
+    proxy.spoil_response_to("", Spoil::Delay(A_WHILE));
+    let begun = Instant::now();
+    assert_eq!(say(&mut stream, "late").await.unwrap(), "late");
+    assert!(begun.elapsed() >= A_WHILE, "{:?}", begun.elapsed());
+    assert_eq!(say(&mut stream, "next").await.unwrap(), "next");
+    assert_eq!(proxy.spoilt(), 1);
+}
+
+#[tokio::test]
+async fn after_a_pass_no_response_is_spoilt_any_more() {
+    let mut proxy = proxied_echo().await;
+    proxy.spoil_response_to("", Spoil::Drop);
+    proxy.pass();
+    assert_eq!(say(&mut connect(&proxy).await.unwrap(), "hello").await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn new_connections_are_led_elsewhere_while_open_ones_stay() {
+    let (proxy, elsewhere) = (proxied_echo().await, TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let mut open = connect(&proxy).await.unwrap();
+    assert_eq!(say(&mut open, "before").await.unwrap(), "before");
+    proxy.lead_to(elsewhere.local_addr().unwrap().to_string());
+    let (mut new, accepted) = tokio::join!(connect(&proxy), elsewhere.accept());
+    accepted.unwrap().0.write_all(b"elsewhere").await.unwrap();
+    assert_eq!(say(new.as_mut().unwrap(), "hello").await.unwrap(), "elsewhere");
+    assert_eq!(say(&mut open, "still").await.unwrap(), "still");
 }
 
 #[tokio::test]
@@ -120,7 +175,7 @@ async fn a_publish_whose_response_is_dropped_fails_and_is_in_the_queue_all_the_s
     let publish = async || sns.publish().topic_arn(&resources.topic_arn).message("hello").send().await;
     publish().await.unwrap();
 
-    proxy.drop_response_to("Action=Publish");
+    proxy.spoil_response_to("Action=Publish", Spoil::Drop);
     publish().await.unwrap_err();
     assert_eq!(resources.queue.drain_until(2, LIMIT).await.len(), 2);
     publish().await.unwrap();

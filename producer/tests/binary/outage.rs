@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use upbeat_testkit::{Count, LocalStack, Options, Proxy, Resources, Service, ServiceCommand, Signal};
+use upbeat_testkit::{Count, LocalStack, Options, Proxy, Resources, Service, ServiceCommand, Signal, Spoil};
 
 use super::SOON;
 
@@ -62,9 +62,9 @@ async fn a_message_whose_answer_was_lost_is_published_again() {
     let (resources, proxy, command) = behind_a_proxy().await;
     let service = command.start().await;
     service.wait_ready().await;
-    proxy.drop_response_to("Action=PublishBatch");
+    proxy.spoil_response_to("Action=PublishBatch", Spoil::Drop);
     let answer = service.post("/messages", "\"once or twice\"").await;
-    assert_eq!((answer.status, proxy.dropped()), (202, 1), "{answer:?}");
+    assert_eq!((answer.status, proxy.spoilt()), (202, 1), "{answer:?}");
     let arrived = resources.queue.drain_until(2, SOON).await;
     let ids: Vec<_> = arrived.iter().map(|message| &message.attributes["id"]).collect();
     assert_eq!((ids.len(), ids[0]), (2, ids[1]), "a consumer can tell it by its id");

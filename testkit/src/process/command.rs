@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -115,7 +116,8 @@ impl ServiceCommand {
                 File::open(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display())).into()
             }
         });
-        command.stdout(Stdio::piped());
+        // Ctrl-C is for us; what becomes of the service then is ours to say, and the reaper's.
+        command.stdout(Stdio::piped()).process_group(0);
         let terminal = self.errors_on_terminal.then(|| {
             let (terminal, theirs) = Terminal::open(100);
             command.stderr(theirs);

@@ -15,30 +15,43 @@ mod relay;
 
 use relay::relay;
 
+/// What becomes of a response that is not to come back as the server gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoil {
+    /// None of it comes; the connection is reset.
+    Drop,
+    /// Half of what was read at once comes; the connection is reset.
+    Truncate,
+    /// None of it comes, and the connection stays open.
+    Hang,
+    /// It comes so much later.
+    Delay(Duration),
+}
+
 /// A proxy on a free port of 127.0.0.1 that passes everything on, until told otherwise. It ends, and its connections
 /// with it, when it is dropped; it belongs to the runtime that made it.
 #[derive(Debug)]
 pub struct Proxy {
     port: ReservedPort,
-    upstream: SocketAddr,
     accepting: Option<JoinHandle<()>>,
     rules: Arc<Rules>,
 }
 
 /// What the connections go by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rules {
     now: Mutex<Behaviour>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Behaviour {
+    upstream: SocketAddr,
     black_hole: bool,
     latency: Duration,
-    /// Responses to drop: the text that a request must hold.
-    drop_response_to: Vec<String>,
-    /// How many responses were dropped.
-    dropped: usize,
+    /// Responses to spoil: the text that a request must hold, and how.
+    spoil: Vec<(String, Spoil)>,
+    /// How many responses were spoilt.
+    spoilt: usize,
     /// Cuts all connections that are open now.
     cut: CancellationToken,
 }
@@ -48,12 +61,12 @@ impl Rules {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the response to a request with this in it is to be dropped, which is then to be done.
-    fn take_drop_for(&self, request: &[u8]) -> bool {
+    /// How the response to a request with this in it is to be spoilt, which is then to be done.
+    fn take_spoil_for(&self, request: &[u8]) -> Option<Spoil> {
         let mut now = self.now();
-        let holds = |text: &String| text.is_empty() || request.windows(text.len()).any(|part| part == text.as_bytes());
-        let rule = now.drop_response_to.iter().position(holds);
-        rule.map(|index| now.drop_response_to.remove(index)).is_some()
+        let holds = |text: &str| text.is_empty() || request.windows(text.len()).any(|part| part == text.as_bytes());
+        let rule = now.spoil.iter().position(|(text, _)| holds(text));
+        rule.map(|index| now.spoil.remove(index).1)
     }
 }
 
@@ -61,10 +74,16 @@ impl Proxy {
     /// A proxy to the server at this URL or address, such as `http://127.0.0.1:4566`.
     #[must_use]
     pub fn to(endpoint: impl AsRef<str>) -> Self {
-        let endpoint = endpoint.as_ref();
-        let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
-        let upstream = address.parse().unwrap_or_else(|_| panic!("{endpoint} is not http://IP:PORT"));
-        let mut proxy = Self { port: ReservedPort::take(), upstream, accepting: None, rules: Arc::default() };
+        let now = Behaviour {
+            upstream: address_of(endpoint.as_ref()),
+            black_hole: false,
+            latency: Duration::ZERO,
+            spoil: Vec::new(),
+            spoilt: 0,
+            cut: CancellationToken::new(),
+        };
+        let rules = Arc::new(Rules { now: Mutex::new(now) });
+        let mut proxy = Self { port: ReservedPort::take(), accepting: None, rules };
         proxy.accept();
         proxy
     }
@@ -75,11 +94,18 @@ impl Proxy {
         format!("http://{}", self.port.address())
     }
 
-    /// Passes everything on again, at once. Connections that a black hole has taken something from stay dead.
+    /// Passes everything on again, at once, responses that were still to be spoilt too. Connections that a black hole
+    /// has taken something from stay dead.
     pub fn pass(&mut self) {
         self.rules.now().black_hole = false;
         self.rules.now().latency = Duration::ZERO;
+        self.rules.now().spoil.clear();
         self.accept();
+    }
+
+    /// Leads new connections to another server; open ones go on unless [`cut`](Self::cut).
+    pub fn lead_to(&self, endpoint: impl AsRef<str>) {
+        self.rules.now().upstream = address_of(endpoint.as_ref());
     }
 
     /// Refuses new connections, as a server that is down; open ones go on unless [`cut`](Self::cut).
@@ -109,38 +135,44 @@ impl Proxy {
     }
 
     /// The next request that holds `text` (in its head or body; every request holds an empty one) reaches the server;
-    /// its response does not come back, the connection is reset instead. Each call is for one more response.
-    pub fn drop_response_to(&self, text: &str) {
-        self.rules.now().drop_response_to.push(text.to_owned());
+    /// its response comes back spoilt, if at all. Each call is for one more response.
+    pub fn spoil_response_to(&self, text: &str, how: Spoil) {
+        self.rules.now().spoil.push((text.to_owned(), how));
     }
 
-    /// How many responses were dropped so far.
+    /// How many responses were spoilt so far.
     #[must_use]
-    pub fn dropped(&self) -> usize {
-        self.rules.now().dropped
+    pub fn spoilt(&self) -> usize {
+        self.rules.now().spoilt
     }
 
-    /// Waits until so many responses were dropped.
-    pub async fn wait_dropped(&self, count: usize, limit: Duration) {
-        eventually("dropped response", limit, async || match self.dropped() {
-            dropped if dropped >= count => Ok(()),
-            dropped => Err(format!("{dropped} of {count}")),
+    /// Waits until so many responses were spoilt.
+    pub async fn wait_spoilt(&self, count: usize, limit: Duration) {
+        eventually("spoilt response", limit, async || match self.spoilt() {
+            spoilt if spoilt >= count => Ok(()),
+            spoilt => Err(format!("{spoilt} of {count}")),
         })
         .await;
     }
 
     fn accept(&mut self) {
         if self.accepting.is_none() {
-            let (listener, upstream, rules) = (self.port.listen(), self.upstream, self.rules.clone());
-            self.accepting = Some(tokio::spawn(accept(listener, upstream, rules)));
+            self.accepting = Some(tokio::spawn(accept(self.port.listen(), self.rules.clone())));
         }
     }
 }
 
-async fn accept(listener: TcpListener, upstream: SocketAddr, rules: Arc<Rules>) {
+/// The address in a URL without a path, or an address.
+fn address_of(endpoint: &str) -> SocketAddr {
+    let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
+    address.parse().unwrap_or_else(|_| panic!("{endpoint} is not http://IP:PORT"))
+}
+
+async fn accept(listener: TcpListener, rules: Arc<Rules>) {
     // Fails only where the system has run out of something.
     while let Ok((mut client, _)) = listener.accept().await {
         let (cut, rules) = (rules.now().cut.clone(), rules.clone());
+        let upstream = rules.now().upstream;
         tokio::spawn(async move {
             let Ok(mut server) = TcpStream::connect(upstream).await else { return };
             let ended = cut.run_until_cancelled(relay(&mut client, &mut server, &rules)).await;

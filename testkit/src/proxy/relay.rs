@@ -2,15 +2,16 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Rules;
+use super::{Rules, Spoil};
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -23,8 +24,8 @@ const ON_THE_WAY: usize = 16;
 struct Fate {
     /// A black hole has taken something: nothing passes any more.
     dead: AtomicBool,
-    /// The response that comes now is to be dropped, and the connection with it.
-    drop_response: AtomicBool,
+    /// What is to become of the response that comes next.
+    spoil: Mutex<Option<Spoil>>,
 }
 
 impl Fate {
@@ -35,10 +36,15 @@ impl Fate {
         }
         self.dead.load(Ordering::Relaxed)
     }
+
+    /// What is to become of the response that comes now.
+    fn spoil(&self) -> MutexGuard<'_, Option<Spoil>> {
+        self.spoil.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Passes bytes in both directions until one side ends; an error is a broken connection, or a response that the rules
-/// have dropped.
+/// have spoilt.
 pub(super) async fn relay(client: &mut TcpStream, server: &mut TcpStream, rules: &Rules) -> io::Result<()> {
     // Small writes must not wait for each other.
     client.set_nodelay(true)?;
@@ -64,8 +70,8 @@ async fn requests(mut client: ReadHalf<'_>, mut server: WriteHalf<'_>, rules: &R
         if fate.takes(rules) {
             continue;
         }
-        if rules.take_drop_for(&request) {
-            fate.drop_response.store(true, Ordering::Relaxed);
+        if let Some(how) = rules.take_spoil_for(&request) {
+            *fate.spoil() = Some(how);
         }
         server.write_all(&request).await?;
     }
@@ -103,9 +109,20 @@ async fn deliver(
         if fate.takes(rules) {
             continue;
         }
-        if fate.drop_response.load(Ordering::Relaxed) {
-            rules.now().dropped += 1;
-            return Err(io::ErrorKind::ConnectionReset.into());
+        let spoil = fate.spoil().take();
+        rules.now().spoilt += usize::from(spoil.is_some());
+        match spoil {
+            None => {}
+            Some(Spoil::Drop) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Spoil::Truncate) => {
+                client.write_all(&response[..response.len() / 2]).await?;
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            Some(Spoil::Hang) => {
+                fate.dead.store(true, Ordering::Relaxed);
+                continue;
+            }
+            Some(Spoil::Delay(latency)) => sleep(latency).await,
         }
         client.write_all(&response).await?;
     }
