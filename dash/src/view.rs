@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Direction, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Wrap};
 use upbeat_service::board::{History, Panel};
 
 use crate::figure::written;
@@ -81,11 +81,17 @@ fn heading<'a>(address: &'a str, known: &'a Known) -> Line<'a> {
 /// `first` is where the panel's series begin in a point.
 fn draw_panel(frame: &mut Frame<'_>, area: Rect, panel: &Panel, first: usize, history: &History) {
     let Some(last) = history.points().next_back() else { return };
-    let mut title = vec![Span::from(format!(" {} ", panel.title)).bold()];
-    for (index, (series, colour)) in panel.series.iter().zip(COLOURS).enumerate() {
+    let block = Block::bordered().border_style(Style::new().dim()).title(format!(" {} ", panel.title).bold());
+    let figures = panel.series.iter().zip(COLOURS).enumerate().map(|(index, (series, colour))| {
         let figure = written(last.values[first + index], panel.unit);
-        title.push(Span::styled(format!("{} {figure} ", series.label), Style::new().fg(colour)));
-    }
+        Span::styled(format!("{} {figure}  ", series.label), Style::new().fg(colour))
+    });
+    let figures = Line::from(figures.collect::<Vec<_>>());
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let lines = if figures.width() > usize::from(inner.width) { 2 } else { 1 };
+    let [head, plot] = Layout::vertical([Constraint::Length(lines), Constraint::Fill(1)]).areas(inner);
+    frame.render_widget(Paragraph::new(figures).wrap(Wrap { trim: true }), head);
     let lines: Vec<_> = (0..panel.series.len()).map(|index| line(history, first + index, last.at)).collect();
     let top = lines.iter().flatten().map(|(_, value)| *value).fold(0.0, f64::max);
     let top = if top > 0.0 { top } else { 1.0 };
@@ -94,10 +100,9 @@ fn draw_panel(frame: &mut Frame<'_>, area: Rect, panel: &Panel, first: usize, hi
         set.style(Style::new().fg(colour)).data(line)
     });
     let chart = Chart::new(datasets.collect())
-        .block(Block::bordered().border_style(Style::new().dim()).title(Line::from(title)))
         .x_axis(Axis::default().bounds([-SHOWN, 0.0]).labels([Line::from("−15 min").dim(), Line::from("now").dim()]))
         .y_axis(Axis::default().bounds([0.0, top]).labels(["0".to_owned(), written(Some(top), panel.unit)]));
-    frame.render_widget(chart, area);
+    frame.render_widget(chart, plot);
 }
 
 /// A series' figures by how long ago they were, in seconds below 0.
