@@ -51,6 +51,20 @@ fn a_service_is_shown_with_its_state_its_figures_and_its_failures_at_any_size() 
     assert!(error.to_string().contains("no service of Upbeat"), "{error}");
 }
 
+#[test]
+fn every_metric_that_is_shown_is_one_that_there_is() {
+    let documented = include_str!("../../docs/METRICS.md");
+    for board in [&upbeat_producer::BOARD, &upbeat_consumer::BOARD] {
+        let shown = board.series().map(|series| (series.metric, series.only.map(|(label, _)| label)));
+        let failures = board.failures.iter().map(|failure| (failure.metric, Some(failure.label)));
+        for (metric, label) in shown.chain(failures) {
+            let row = documented.lines().find(|line| line.starts_with(&format!("| `{metric}` |")));
+            let row = row.unwrap_or_else(|| panic!("{metric} is not in docs/METRICS.md"));
+            assert!(label.is_none_or(|label| row.contains(label)), "{metric} has no label {label:?}: {row}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_figures_of_real_services_are_printed_once_and_who_does_not_answer_is_named() {
     let localstack = LocalStack::shared().await;

@@ -67,7 +67,7 @@ fn about<'a>(told: &'a str, target: &str) -> Vec<&'a str> {
 }
 
 fn all_there() -> Machine {
-    ["make", "cc", "git", "ps", "go", "minikube", "docker", "kubectl", "python3.13"]
+    ["make", "cc", "git", "ps", "go", "minikube", "docker", "kubectl", "python3.13", "chromedriver"]
         .iter()
         .fold(Machine::bare(), |machine, name| machine.with(name, "exit 0"))
         .with("cargo", "echo cargo 1.99.0")
@@ -87,6 +87,7 @@ fn a_machine_that_lacks_everything_is_told_what_and_the_line_that_gets_it_for_ea
         ("make lint ", "git is missing", "apt-get install git"),
         ("make lint ", "note   without Go, actionlint, kube-score", "golang-go"),
         ("make manifests ", "Go is missing", "golang-go"),
+        ("make screenshots ", "Chromium's driver is missing", "apt-get install chromium-driver"),
         ("make images ", "Docker is missing", "apt-get install docker.io"),
         ("make minikube ", "minikube or kubectl is missing", "scripts/provision"),
         ("make deploy, logs, e2e ", "kubectl is missing", "scripts/provision"),
