@@ -50,8 +50,9 @@ bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENC
 	cargo bench --package upbeat-consumer --package upbeat-producer --bench consume --bench publish
 
 chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under load, and count what was lost (SEED, DURATION, RATE, ONLY …)
-	cargo build --release --bins --package upbeat-producer --package upbeat-consumer --package upbeat-chaos
-	cargo run --quiet --release --package upbeat-chaos --bin chaos
+	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
+	cargo build --release --package upbeat-chaos
+	UPBEAT_TEST_BINARIES=target/release target/release/chaos
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps

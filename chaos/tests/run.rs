@@ -7,13 +7,21 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::process::Command;
+use tokio::sync::Mutex;
 use upbeat_chaos::fault::Fault;
+use upbeat_testkit::process::binary;
 
 /// Far more than any of these takes, on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_mins(15);
 
-/// The exit code and what was printed.
+/// The exit code and what was printed. One run at a time, which has enough to do.
 async fn chaos(arguments: &[&str]) -> (i32, String) {
+    static RUNNING: Mutex<()> = Mutex::const_new(());
+    let _running = RUNNING.lock().await;
+    // Built now, so that the run has its time for itself.
+    for service in ["producer", "consumer"] {
+        binary(service).await;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
     command.args(arguments).arg("--folder").arg(folder.path());

@@ -2,11 +2,15 @@
 
 use anyhow::{Context, ensure};
 use fastrand::Rng;
+use tokio::time::timeout;
 use upbeat_testkit::Signal;
 
 use super::{LOOK_EVERY, PATIENCE, sleep};
 use crate::endpoint::HoldAt;
 use crate::scene::{LEASE, Scene};
+
+/// So often in a row a queue is empty that gets nothing more.
+const LOOKS_OF_AN_EMPTY_QUEUE: u32 = 40;
 
 /// Waits until a consumer has messages in its handlers, and keeps them there; gives its index and how many they are.
 async fn hold_any(scene: &Scene, at: HoldAt, rng: &mut Rng) -> anyhow::Result<(usize, usize)> {
@@ -73,12 +77,7 @@ pub(super) async fn stop_busy(scene: &mut Scene, rng: &mut Rng) -> anyhow::Resul
 
 pub(super) async fn stop_idle(scene: &mut Scene, rng: &mut Rng) -> anyhow::Result<String> {
     scene.load.pause();
-    let idle = async {
-        while scene.journal.figures().waiting() > 0 {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, idle).await.context("what was accepted was not all handled")?;
+    timeout(PATIENCE, idle(scene)).await.context("what was accepted was not all handled")?;
     // From here on only long polls are under way.
     sleep(rng, 200..1500).await;
     for consumer in &scene.consumers {
@@ -94,6 +93,15 @@ pub(super) async fn stop_idle(scene: &mut Scene, rng: &mut Rng) -> anyhow::Resul
         consumer.start_again().await?;
     }
     Ok("all consumers stopped in idle polls, while messages came".to_owned())
+}
+
+/// Waits until there is nothing to be handled. A message in the dead-letter queue is not handled, and not to be.
+async fn idle(scene: &Scene) {
+    let (queue, mut empty) = (scene.queue().await, 0);
+    while scene.journal.figures().waiting() > 0 && empty < LOOKS_OF_AN_EMPTY_QUEUE {
+        empty = if queue.counts().await.total() == 0 { empty + 1 } else { 0 };
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 pub(super) async fn stop_twice(scene: &mut Scene, rng: &mut Rng) -> anyhow::Result<String> {
@@ -161,7 +169,7 @@ pub(super) async fn failing_handler(scene: &mut Scene, rng: &mut Rng) -> anyhow:
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    tokio::time::timeout(PATIENCE, failed).await.context("handlers were not called often enough")?;
+    timeout(PATIENCE, failed).await.context("handlers were not called often enough")?;
     Ok(format!("{count} tries failed"))
 }
 
