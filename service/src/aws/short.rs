@@ -180,7 +180,16 @@ impl Way {
         O: Debug + Send + Sync + 'static,
         E: StdError + Send + Sync + 'static,
     {
-        let mut request = self.write(Input::erase(input)).map_err(SdkError::construction_failure)?;
+        // Boxed: request and answer make it a large future, and whatever awaits it is moved with it.
+        Box::pin(self.make(Input::erase(input))).await
+    }
+
+    async fn make<O, E>(&self, input: Input) -> Result<O, SdkError<E, HttpResponse>>
+    where
+        O: Debug + Send + Sync + 'static,
+        E: StdError + Send + Sync + 'static,
+    {
+        let mut request = self.write(input).map_err(SdkError::construction_failure)?;
         let connection = CaptureSmithyConnection::new();
         request.add_extension(connection.clone());
         self.complete(&mut request)
