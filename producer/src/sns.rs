@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sns::operation::publish_batch::{PublishBatchError, PublishBatchOutput};
+use aws_sdk_sns::operation::publish_batch::{PublishBatchError, PublishBatchInput, PublishBatchOutput};
 use aws_sdk_sns::primitives::Blob;
 use aws_sdk_sns::types::{BatchResultErrorEntry, MessageAttributeValue, PublishBatchRequestEntry};
-use upbeat_service::aws::describe;
+use upbeat_service::aws::{ShortWay, describe};
 
 use crate::batch::Batch;
 use crate::entry::{Entry, ID};
@@ -18,6 +18,7 @@ use crate::publisher::{Description, Fault, FaultKind, Publisher, Receipt, Receip
 #[derive(Clone, Debug)]
 pub struct Sns {
     client: Client,
+    publish: Option<ShortWay>,
     arn: String,
     description: Description,
 }
@@ -26,7 +27,13 @@ impl Sns {
     /// The topic of this ARN. [`Topic::connect`](crate::Topic::connect) finds out the description.
     #[must_use]
     pub const fn new(client: Client, arn: String, description: Description) -> Self {
-        Self { client, arn, description }
+        Self { client, publish: None, arn, description }
+    }
+
+    /// By way of this call where that is possible.
+    #[must_use]
+    pub(crate) fn by(self, publish: ShortWay) -> Self {
+        Self { publish: Some(publish), ..self }
     }
 
     /// The topic's ARN.
@@ -44,10 +51,14 @@ impl Publisher for Sns {
     async fn publish_batch(&self, batch: &Batch) -> Result<Receipts, Fault> {
         let entries = batch.entries().iter().enumerate().map(|(position, entry)| request_entry(position, entry));
         let entries = entries.collect::<Result<_, _>>().map_err(|error| Fault::refused(error.to_string()))?;
-        let request = self.client.publish_batch().topic_arn(&self.arn).set_publish_batch_request_entries(Some(entries));
-        // Boxed: the SDK's futures are large, and whatever awaits them is moved with them.
-        let answer = Box::pin(request.send()).await.map_err(|error| fault_of_call(&error))?;
-        Ok(receipts(batch, answer))
+        let request =
+            PublishBatchInput::builder().topic_arn(&self.arn).set_publish_batch_request_entries(Some(entries));
+        let answer = match self.publish.as_ref().and_then(ShortWay::get) {
+            Some(way) => way.call(request.build().map_err(|error| Fault::refused(error.to_string()))?).await,
+            // Boxed: the SDK's futures are large, and whatever awaits them is moved with them.
+            None => Box::pin(request.send_with(&self.client)).await,
+        };
+        Ok(receipts(batch, answer.map_err(|error| fault_of_call(&error))?))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
@@ -109,6 +110,8 @@ fn config(endpoint: &str) -> SdkConfig {
         .region(Region::new(REGION))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(KEY, KEY, None, None, "test")))
         .http_client(Builder::new().build_http())
+        // As in the service: then only the first call goes all of the SDK's way.
+        .retry_config(RetryConfig::disabled())
         .build()
 }
 

@@ -1,5 +1,6 @@
 //! The AWS SDK set up once for all services, and its errors in words.
 
+mod short;
 mod sigv4;
 
 use std::error::Error;
@@ -14,6 +15,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+pub use short::{ShortWay, Watch, Way};
 pub use sigv4::{ClockWatch, SigV4};
 
 /// How long a connection to AWS may take to be made.

@@ -50,5 +50,5 @@ fn credentials() -> Credentials {
 }
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().operation_timeout(ANSWER_WITHIN).build()
+    TimeoutConfig::builder().read_timeout(ANSWER_WITHIN).build()
 }

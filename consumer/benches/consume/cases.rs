@@ -16,8 +16,8 @@ const IDLE: Duration = Duration::from_millis(500);
 /// More than the two requests for each ten messages: on a busy machine, some batches go before they are full.
 const SPARE_REQUESTS: usize = 10;
 
-pub(crate) fn measure_all(effort: Effort) {
-    let table = Table::new([upbeat::NAME, raw_loop::NAME], effort.rounds);
+pub(crate) fn measure_all(effort: &Effort) {
+    let table = Table::new([upbeat::NAME, raw_loop::NAME], effort);
     let ms = Duration::from_millis;
     let case = |messages, size, latency, loops, time| Case {
         messages,

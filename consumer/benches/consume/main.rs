@@ -14,7 +14,7 @@ use upbeat_testkit::bench::{Client, Effort};
 
 fn main() {
     match Client::of_this_process() {
-        None => cases::measure_all(Effort::asked_for()),
+        None => cases::measure_all(&Effort::asked_for()),
         Some(client) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(run(client));

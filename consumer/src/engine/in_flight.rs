@@ -9,7 +9,9 @@ mod handled;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -36,12 +38,9 @@ pub(super) struct InFlight {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// In order, so that a simulated run replays.
-    entries: BTreeMap<MessageId, Entry>,
+    /// Hashed the same way each time, so that a simulated run replays. The ids are the queue's own: nobody can choose them to collide.
+    entries: HashMap<MessageId, Entry, BuildHasherDefault<DefaultHasher>>,
     groups: Groups,
-    /// When to extend which lease. Each lease has a number, so that one that has been replaced is known.
-    schedule: VecDeque<(Instant, MessageId, u64)>,
-    last_lease: u64,
     handled: HandledRecently,
 }
 
@@ -87,26 +86,26 @@ impl InFlight {
         let id = Arc::clone(&delivery.message_id);
         let group = delivery.group.clone().filter(|_| ordered);
         let mut table = self.lock();
-        let number = table.plan_extension(&id, lease);
-        if table.entries.get(&id).is_some_and(|known| known.phase == Phase::GivingBack) {
-            // The queue has it back already, or its lease has ended: what is to come of it is for this delivery to say.
-            table.entries.remove(&id);
-        }
-        if let Some(known) = table.entries.get_mut(&id) {
-            known.adopt(delivery, lease, number);
-            return Admission::Adopted;
-        }
-        let mut entry = Entry::new(delivery, Arc::new(payload), permit, lease, number);
-        let admission = if table.handled.contains(&id) {
+        let Table { entries, groups, handled } = &mut *table;
+        let place = match entries.entry(Arc::clone(&id)) {
+            Place::Occupied(mut known) if known.get().phase != Phase::GivingBack => {
+                known.get_mut().adopt(delivery, lease);
+                return Admission::Adopted;
+            }
+            // Where it is given back, the queue has it already, or its lease has ended: this delivery is to say what comes of it.
+            place => place,
+        };
+        let mut entry = Entry::new(delivery, Arc::new(payload), permit, lease);
+        let admission = if handled.contains(&id) {
             entry.phase = Phase::Deleting;
             Admission::DeleteAgain
-        } else if group.is_none_or(|group| table.groups.enter(group, &id)) {
+        } else if group.is_none_or(|group| groups.enter(group, &id)) {
             Admission::Start(entry.job())
         } else {
             entry.phase = Phase::Waiting;
             Admission::Wait
         };
-        table.entries.insert(id, entry);
+        place.insert_entry(entry);
         admission
     }
 
@@ -135,17 +134,17 @@ impl InFlight {
         Some((Delivery::clone(&entry.delivery), Arc::clone(&entry.payload)))
     }
 
-    /// The current receipt handle of a message that is in this phase.
-    pub(super) fn receipt(&self, id: &str, phase: Phase) -> Option<ReceiptHandle> {
+    /// The current delivery of a message that is in this phase.
+    pub(super) fn delivery(&self, id: &str, phase: Phase) -> Option<Arc<Delivery>> {
         let table = self.lock();
         let entry = table.entries.get(id).filter(|entry| entry.phase == phase)?;
-        Some(entry.delivery.receipt.clone())
+        Some(Arc::clone(&entry.delivery))
     }
 
-    /// Whether a message is in this phase, and this still is its receipt handle.
-    pub(super) fn is_current(&self, id: &str, phase: Phase, receipt: &ReceiptHandle) -> bool {
+    /// Whether a message is in this phase, and this still is its delivery.
+    pub(super) fn is_current(&self, id: &str, phase: Phase, delivery: &Arc<Delivery>) -> bool {
         let table = self.lock();
-        table.entries.get(id).is_some_and(|entry| entry.phase == phase && entry.delivery.receipt == *receipt)
+        table.entries.get(id).is_some_and(|entry| entry.phase == phase && Arc::ptr_eq(&entry.delivery, delivery))
     }
 
     /// The message leaves our hands.
@@ -179,33 +178,34 @@ impl InFlight {
         table.giving_back(waiting)
     }
 
-    /// When the next lease is to be extended.
+    /// When the next lease is to be extended. Looks at all: leases are seen to far more rarely than messages come and go,
+    /// so it is those that must cost nothing.
     pub(super) fn next_extension(&self) -> Option<Instant> {
-        self.lock().schedule.front().map(|(at, ..)| *at)
+        self.lock().entries.values().filter_map(|entry| entry.extend_at).min()
     }
 
-    /// The leases that are to be extended by now. Each is given once, and planned again by [`extended`](Self::extended).
+    /// The leases that are to be extended by now, the most urgent first. Each is given once, and planned again by
+    /// [`extended`](Self::extended).
     pub(super) fn due_leases(&self, now: Instant) -> Vec<DueLease> {
         let mut table = self.lock();
         let mut due = Vec::new();
-        while table.schedule.front().is_some_and(|(at, ..)| *at <= now) {
-            let Some((_, id, number)) = table.schedule.pop_front() else { break };
-            let Some(entry) = table.entries.get(&id).filter(|entry| entry.lease == number) else { continue };
-            let (receipt, until) = (entry.delivery.receipt.clone(), entry.lease_until);
-            due.push(DueLease { id, receipt, until });
+        for (id, entry) in &mut table.entries {
+            if entry.extend_at.take_if(|at| *at <= now).is_some() {
+                let (receipt, until) = (entry.delivery.receipt.clone(), entry.lease_until);
+                due.push(DueLease { id: Arc::clone(id), receipt, until });
+            }
         }
+        due.sort_by(|one, other| (one.until, &one.id).cmp(&(other.until, &other.id)));
         due
     }
 
     /// A lease was extended, or is to be tried again at `lease.extend_at`.
     pub(super) fn extended(&self, due: &DueLease, lease: Lease) {
         let mut table = self.lock();
-        if table.holds(due) {
-            let number = table.plan_extension(&due.id, lease);
-            if let Some(entry) = table.entries.get_mut(&due.id) {
-                entry.lease = number;
-                entry.lease_until = lease.until;
-            }
+        // Not of another delivery, which has a lease of its own.
+        if let Some(entry) = table.entries.get_mut(&due.id).filter(|entry| entry.delivery.receipt == due.receipt) {
+            entry.extend_at = Some(lease.extend_at);
+            entry.lease_until = lease.until;
         }
     }
 
@@ -213,10 +213,8 @@ impl InFlight {
     /// it and its group's others that wait will come again in order: the caller releases them.
     pub(super) fn lose(&self, due: &DueLease) -> Vec<MessageId> {
         let mut table = self.lock();
-        if !table.holds(due) {
-            return Vec::new();
-        }
-        let Some(entry) = table.entries.get_mut(&due.id) else { return Vec::new() };
+        let entry = table.entries.get_mut(&due.id).filter(|entry| entry.delivery.receipt == due.receipt);
+        let Some(entry) = entry else { return Vec::new() };
         entry.lost = true;
         entry.cancellation.cancel(CancelReason::LockLost);
         let waits = entry.phase == Phase::Waiting;
@@ -284,29 +282,7 @@ impl Table {
             next.phase = Phase::Running;
             next.job()
         });
-        self.forget_replaced_leases();
         Some((entry, next))
-    }
-
-    fn plan_extension(&mut self, id: &MessageId, lease: Lease) -> u64 {
-        self.last_lease += 1;
-        // Leases are of one length, so nearly always this is the latest; an extension to be tried again is not.
-        let place = self.schedule.partition_point(|(at, ..)| *at <= lease.extend_at);
-        self.schedule.insert(place, (lease.extend_at, Arc::clone(id), self.last_lease));
-        self.last_lease
-    }
-
-    /// Most messages are gone long before their lease is due; their leases must not pile up meanwhile.
-    fn forget_replaced_leases(&mut self) {
-        if self.schedule.len() > 2 * self.entries.len() + 64 {
-            let entries = &self.entries;
-            self.schedule.retain(|(_, id, number)| entries.get(id).is_some_and(|entry| entry.lease == *number));
-        }
-    }
-
-    /// Whether this is still the delivery that counts.
-    fn holds(&self, due: &DueLease) -> bool {
-        self.entries.get(&due.id).is_some_and(|entry| entry.delivery.receipt == due.receipt)
     }
 
     fn giving_back(&mut self, ids: Vec<MessageId>) -> Vec<MessageId> {

@@ -18,6 +18,9 @@ use crate::queue::{Batch, MAX_BATCH, Queue};
 /// How long before its end a lease is extended, as a part of it: room for some failed tries.
 const MARGIN: u32 = 3;
 
+/// Leases that are due within this time are seen to together: each look is at all messages.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
+
 /// Health is told this much more than a look at the leases can take.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
@@ -45,7 +48,8 @@ pub(super) async fn keep<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>) {
             engine.spawn(extend(Arc::clone(&engine), batch));
         }
         let latest = now + longest_sleep;
-        sleep_until(engine.in_flight.next_extension().unwrap_or(latest).min(latest)).await;
+        let next = engine.in_flight.next_extension().unwrap_or(latest);
+        sleep_until(next.clamp(now + SHORTEST_SLEEP, latest)).await;
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) async fn poll<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>) {
             biased;
             () = engine.stop.cancelled() => break,
             Some(ended) = polls.join_next() => match ended {
-                Ok(Polled::Full) => wanted_polls = most_polls.min(wanted_polls + 1),
+                // Each of them doubles it, so that all are under way after a few round trips.
+                Ok(Polled::Full) => wanted_polls = most_polls.min(wanted_polls * 2),
                 Ok(Polled::Part) => {}
                 Ok(Polled::Empty) => {
                     wanted_polls = 1;

@@ -15,7 +15,7 @@ use super::in_flight::{MessageId, Phase, Settlement};
 use super::meter::Settled;
 use crate::handler::Handler;
 use crate::queue::{
-    Batch, DeadLetter, EntryError, EntryResults, ErrorKind, MAX_BATCH, MAX_VISIBILITY, Queue, QueueError, ReceiptHandle,
+    Batch, DeadLetter, Delivery, EntryError, EntryResults, ErrorKind, MAX_BATCH, MAX_VISIBILITY, Queue, QueueError,
 };
 
 /// SQS counts its limit from the receive, so what is left after a long handler is less than all of it.
@@ -132,17 +132,17 @@ async fn confirm<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, phase: Phase, 
     loop {
         // A newer delivery may have brought another receipt handle since the last try, or have begun anew.
         let ours = batch.drain(..);
-        let ours = ours.filter_map(|item| engine.in_flight.receipt(&item.id, phase).map(|receipt| (item, receipt)));
+        let ours = ours.filter_map(|item| engine.in_flight.delivery(&item.id, phase).map(|delivery| (item, delivery)));
         let sent: Batch<_> = ours.collect();
         if sent.is_empty() {
             return;
         }
         let results = engine.tell(phase, &sent).await;
         let mut results = results.unwrap_or_default().into_iter();
-        for (item, receipt) in sent {
+        for (item, delivery) in sent {
             let result = results.next();
             engine.meter.told(phase, result.as_ref());
-            if !engine.in_flight.is_current(&item.id, phase, &receipt) {
+            if !engine.in_flight.is_current(&item.id, phase, &delivery) {
                 // What is visible at once may have come again before we hear that it is.
                 if phase == Phase::GivingBack && matches!(result, Some(Ok(()))) {
                     engine.released();
@@ -194,12 +194,13 @@ async fn reject<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, id: MessageId, 
 }
 
 impl<Q: Queue, H: Handler> Engine<Q, H> {
-    async fn tell(&self, phase: Phase, sent: &Batch<(Item, ReceiptHandle)>) -> Result<EntryResults, QueueError> {
+    async fn tell(&self, phase: Phase, sent: &Batch<(Item, Arc<Delivery>)>) -> Result<EntryResults, QueueError> {
         if phase == Phase::Deleting {
-            let receipts = sent.iter().map(|(_, receipt)| receipt.clone()).collect();
+            let receipts = sent.iter().map(|(_, delivery)| delivery.receipt.clone()).collect();
             self.calls.delete.make(CALL_TIMEOUT, self.queue.delete(receipts)).await
         } else {
-            let entries = sent.iter().map(|(item, receipt)| (receipt.clone(), seconds_until(item.visible_at)));
+            let entries =
+                sent.iter().map(|(item, delivery)| (delivery.receipt.clone(), seconds_until(item.visible_at)));
             let call = self.queue.change_visibility(entries.collect());
             self.calls.change_visibility.make(CALL_TIMEOUT, call).await
         }

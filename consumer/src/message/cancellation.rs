@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 /// Fires once, with the reason. Clones fire together.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +12,8 @@ pub struct Cancellation(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     reason: OnceLock<CancelReason>,
-    token: CancellationToken,
+    // Not a `CancellationToken`, which costs each message an allocation more.
+    fired: Notify,
 }
 
 /// Why a handler should stop.
@@ -29,9 +30,14 @@ pub enum CancelReason {
 impl Cancellation {
     /// Waits until it fires.
     pub async fn cancelled(&self) -> CancelReason {
-        self.0.token.cancelled().await;
-        // The reason is set before the token fires.
-        self.reason().unwrap_or(CancelReason::Shutdown)
+        loop {
+            // Listens before it looks, so that no word is missed in between.
+            let fired = self.0.fired.notified();
+            if let Some(reason) = self.reason() {
+                return reason;
+            }
+            fired.await;
+        }
     }
 
     /// The reason, once it has fired.
@@ -43,7 +49,7 @@ impl Cancellation {
     /// The first reason is the one that counts.
     pub(crate) fn cancel(&self, reason: CancelReason) {
         let _ = self.0.reason.set(reason);
-        self.0.token.cancel();
+        self.0.fired.notify_waiters();
     }
 }
 

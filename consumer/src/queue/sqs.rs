@@ -11,11 +11,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::operation::change_message_visibility_batch::{
+    ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchInput,
+};
+use aws_sdk_sqs::operation::delete_message_batch::{DeleteMessageBatch, DeleteMessageBatchInput};
+use aws_sdk_sqs::operation::receive_message::{ReceiveMessage, ReceiveMessageInput};
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, QueueAttributeName,
 };
 
-use upbeat_service::aws::SigV4;
+use upbeat_service::aws::{ShortWay, SigV4};
 
 pub use address::{InvalidQueueAddress, QueueAddress};
 pub(crate) use inspect::{QueueAttributes, is_purge_in_progress};
@@ -40,8 +45,17 @@ const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct SqsQueue {
     client: Client,
+    ways: Ways,
     url: String,
     dead_letter_queue: Mutex<Option<Found>>,
+}
+
+/// The calls that are made for every few messages.
+#[derive(Clone, Debug)]
+struct Ways {
+    receive: ShortWay,
+    delete: ShortWay,
+    change_visibility: ShortWay,
 }
 
 /// A dead-letter queue, found once.
@@ -56,19 +70,30 @@ impl SqsQueue {
     ///
     /// An error of kind [`ErrorKind::NotFound`] if there is none; of a URL that shows with the first request.
     pub async fn find(config: impl Into<aws_sdk_sqs::Config>, address: &QueueAddress) -> Result<Self, QueueError> {
-        // Cheaper than the SDK's own way of signing.
+        // Cheaper than the SDK's own ways of signing and of making a request.
         let signing = SigV4::default();
-        let config = config.into().to_builder().interceptor(signing.clock_watch()).push_auth_scheme(signing);
-        Self::find_by(Client::from_conf(config.build()), address).await
+        let ways = Ways {
+            receive: ShortWay::new(&ReceiveMessage::new(), &signing),
+            delete: ShortWay::new(&DeleteMessageBatch::new(), &signing),
+            change_visibility: ShortWay::new(&ChangeMessageVisibilityBatch::new(), &signing),
+        };
+        let config = config.into();
+        let mut builder = config.to_builder().interceptor(signing.clock_watch()).push_auth_scheme(signing);
+        if config.interceptors().next().is_none() {
+            for way in [&ways.receive, &ways.delete, &ways.change_visibility] {
+                builder = builder.interceptor(way.watch());
+            }
+        }
+        Self::find_by(Client::from_conf(builder.build()), ways, address).await
     }
 
-    async fn find_by(client: Client, address: &QueueAddress) -> Result<Self, QueueError> {
+    async fn find_by(client: Client, ways: Ways, address: &QueueAddress) -> Result<Self, QueueError> {
         let url = match &address.0 {
             Form::Url(url) => url.clone(),
             Form::Name(name) => find_url(&client, name, None).await?,
             Form::Arn(arn) => find_url(&client, &arn.name, Some(&arn.account)).await?,
         };
-        Ok(Self { client, url, dead_letter_queue: Mutex::new(None) })
+        Ok(Self { client, ways, url, dead_letter_queue: Mutex::new(None) })
     }
 
     /// The URL by which SQS knows the queue.
@@ -131,9 +156,7 @@ impl Queue for SqsQueue {
 
     async fn receive(&self, receive: Receive) -> Result<Vec<Received>, QueueError> {
         let Receive { max, wait, lease, attempt_id } = receive;
-        let request = self
-            .client
-            .receive_message()
+        let request = ReceiveMessageInput::builder()
             .queue_url(&self.url)
             .max_number_of_messages(i32::try_from(max).unwrap_or(i32::MAX))
             .wait_time_seconds(seconds(wait))
@@ -141,7 +164,11 @@ impl Queue for SqsQueue {
             .set_receive_request_attempt_id(attempt_id.filter(|_| self.is_fifo()))
             .set_message_system_attribute_names(Some(messages::SYSTEM_ATTRIBUTES.into()))
             .message_attribute_names("All");
-        let answer = Box::pin(request.send()).await.map_err(failure)?;
+        let answer = match self.ways.receive.get() {
+            Some(way) => way.call(request.build().map_err(incomplete)?).await,
+            None => Box::pin(request.send_with(&self.client)).await,
+        };
+        let answer = answer.map_err(failure)?;
         Ok(answer.messages.into_iter().flatten().filter_map(messages::received).collect())
     }
 
@@ -151,8 +178,12 @@ impl Queue for SqsQueue {
             DeleteMessageBatchRequestEntry::builder().id(entry_id(position)).receipt_handle(receipt).build()
         });
         let entries = entries.collect::<Result<_, _>>().map_err(incomplete)?;
-        let request = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
-        let answer = Box::pin(request.send()).await.map_err(failure)?;
+        let request = DeleteMessageBatchInput::builder().queue_url(&self.url).set_entries(Some(entries));
+        let answer = match self.ways.delete.get() {
+            Some(way) => way.call(request.build().map_err(incomplete)?).await,
+            None => Box::pin(request.send_with(&self.client)).await,
+        };
+        let answer = answer.map_err(failure)?;
         Ok(entry_results(count, answer.successful.into_iter().map(|entry| entry.id), answer.failed))
     }
 
@@ -166,8 +197,12 @@ impl Queue for SqsQueue {
                 .build()
         });
         let entries = entries.collect::<Result<_, _>>().map_err(incomplete)?;
-        let request = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
-        let answer = Box::pin(request.send()).await.map_err(failure)?;
+        let request = ChangeMessageVisibilityBatchInput::builder().queue_url(&self.url).set_entries(Some(entries));
+        let answer = match self.ways.change_visibility.get() {
+            Some(way) => way.call(request.build().map_err(incomplete)?).await,
+            None => Box::pin(request.send_with(&self.client)).await,
+        };
+        let answer = answer.map_err(failure)?;
         Ok(entry_results(count, answer.successful.into_iter().map(|entry| entry.id), answer.failed))
     }
 

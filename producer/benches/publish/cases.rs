@@ -15,8 +15,8 @@ const LARGE: usize = 64 * 1024 - 100;
 /// More than a request for each batch and those of the start need.
 const SPARE_REQUESTS: usize = 10;
 
-pub(crate) fn measure_all(effort: Effort) {
-    let table = Table::new([upbeat::NAME, raw_loop::NAME], effort.rounds);
+pub(crate) fn measure_all(effort: &Effort) {
+    let table = Table::new([upbeat::NAME, raw_loop::NAME], effort);
     let case = |messages, size, latency, loops| Case {
         messages,
         body: String::new(),

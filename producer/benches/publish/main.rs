@@ -16,7 +16,7 @@ use work::Work;
 
 fn main() {
     match Client::of_this_process() {
-        None => cases::measure_all(Effort::asked_for()),
+        None => cases::measure_all(&Effort::asked_for()),
         Some(client) => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(run(client));

@@ -16,19 +16,22 @@ use crate::publisher::{Fault, FaultKind, Publisher, Receipts};
 /// Liveness is told this much more than a call may take.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// On the heap, since there is nothing in it nearly always, and room for ten would be moved each time.
+type Unsettled = Vec<(Queued, String)>;
+
 /// What came of a call, for the publish loop.
 #[derive(Debug)]
 pub(crate) struct Landed {
     /// How the call as a whole went.
     pub(crate) result: Result<(), Fault>,
     /// What is not settled, in the batch's order, each with what went wrong.
-    pub(crate) unsettled: ArrayVec<(Queued, String), MAX_ENTRIES>,
+    pub(crate) unsettled: Unsettled,
     /// The groups that the batch was of.
     pub(crate) groups: ArrayVec<Arc<str>, MAX_ENTRIES>,
 }
 
 /// Publishes a batch once and tells each caller whose message is settled by that.
-pub(crate) async fn publish<P: Publisher>(core: Arc<Core>, publisher: Arc<P>, flight: Flight) -> Landed {
+pub(crate) async fn publish<P: Publisher>(core: Arc<Core>, publisher: Arc<P>, flight: Box<Flight>) -> Landed {
     let beat = core.health.task("publish call", core.options.call_timeout + MARGIN);
     let attempt = attempt(&core, &*publisher, &flight.batch);
     let answer = core.abandon.run_until_cancelled(attempt).await;
@@ -39,7 +42,7 @@ pub(crate) async fn publish<P: Publisher>(core: Arc<Core>, publisher: Arc<P>, fl
         Some(Err(fault)) => settle_failed_call(&core, flight, fault),
         None => {
             flight.into_queued().for_each(|queued| queued.abandon(&core));
-            (Ok(()), ArrayVec::new())
+            (Ok(()), Vec::new())
         }
     };
     Landed { result, unsettled, groups }
@@ -65,8 +68,8 @@ async fn attempt<P: Publisher>(core: &Core, publisher: &P, batch: &Batch) -> Res
     }
 }
 
-fn settle(core: &Core, flight: Flight, receipts: Receipts) -> ArrayVec<(Queued, String), MAX_ENTRIES> {
-    let mut unsettled = ArrayVec::new();
+fn settle(core: &Core, flight: Box<Flight>, receipts: Receipts) -> Unsettled {
+    let mut unsettled = Vec::new();
     let mut receipts = receipts.into_iter();
     for queued in flight.into_queued() {
         match receipts.next() {
@@ -79,13 +82,9 @@ fn settle(core: &Core, flight: Flight, receipts: Receipts) -> ArrayVec<(Queued, 
     unsettled
 }
 
-fn settle_failed_call(
-    core: &Core,
-    flight: Flight,
-    fault: Fault,
-) -> (Result<(), Fault>, ArrayVec<(Queued, String), MAX_ENTRIES>) {
+fn settle_failed_call(core: &Core, flight: Box<Flight>, fault: Fault) -> (Result<(), Fault>, Unsettled) {
     let single = flight.pending.len() == 1;
-    let mut unsettled = ArrayVec::new();
+    let mut unsettled = Vec::new();
     for queued in flight.into_queued() {
         if single && fault.kind == FaultKind::Refused {
             queued.refuse(core, fault.reason.clone());

@@ -143,6 +143,8 @@ impl<P: Publisher, W: Waiting> Engine<P, W> {
                 break;
             }
             self.pace.left(now, flight.pending.len());
+            // Boxed: ten messages are moved once, and not with every future that has them.
+            let flight = Box::new(flight);
             self.calls.spawn(call::publish(Arc::clone(&self.core), Arc::clone(&self.publisher), flight));
         }
     }

@@ -17,30 +17,36 @@ pub use run::{Case, Measured, measure};
 pub use table::Table;
 
 /// How much is to be measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effort {
     /// How many messages in a run, for small ones and no latency; others have fewer.
     pub messages: usize,
     /// How many runs of each.
     pub rounds: usize,
+    /// Only the cases whose title holds this.
+    pub only: String,
 }
 
 impl Effort {
-    /// All of it if `cargo bench` asks, with `UPBEAT_BENCH_MESSAGES` messages if that is set; else just enough
-    /// to see that it works, as in `cargo test`.
+    /// All of it if `cargo bench` asks, with `UPBEAT_BENCH_MESSAGES` messages if that is set and the cases that an argument
+    /// names; else just enough to see that it works, as in `cargo test`.
     #[must_use]
     pub fn asked_for() -> Self {
         if !env::args().any(|argument| argument == "--bench") {
-            return Self { messages: 200, rounds: 1 };
+            return Self { messages: 200, rounds: 1, only: String::new() };
         }
-        let messages = env::var("UPBEAT_BENCH_MESSAGES").ok();
-        let messages = messages.map(|messages| messages.parse().expect("UPBEAT_BENCH_MESSAGES is a number"));
-        Self { messages: messages.unwrap_or(100_000), rounds: 3 }
+        let number =
+            |name: &str| env::var(name).ok().map(|number| number.parse().expect("a number, as the variable says"));
+        Self {
+            messages: number("UPBEAT_BENCH_MESSAGES").unwrap_or(100_000),
+            rounds: number("UPBEAT_BENCH_ROUNDS").unwrap_or(3),
+            only: env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default(),
+        }
     }
 
     /// This part of the messages, in whole batches of ten.
     #[must_use]
-    pub const fn part(self, part: usize) -> usize {
+    pub const fn part(&self, part: usize) -> usize {
         let batches = self.messages / 10 / part;
         10 * if batches == 0 { 1 } else { batches }
     }

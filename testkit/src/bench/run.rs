@@ -12,6 +12,9 @@ use crate::target::{Counts, Options, Target};
 /// Longer than any run takes, on a slow machine too.
 const LIMIT: Duration = Duration::from_mins(5);
 
+/// Runs each client under a tool, such as `valgrind --tool=callgrind` or `perf record`, to see where its time goes.
+const UNDER: &str = "UPBEAT_BENCH_UNDER";
+
 /// What a client is to do, and against what.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -89,7 +92,16 @@ pub fn measure(client: &str, case: &Case) -> Measured {
 
 fn start(client: &str, case: &Case, url: &str, cpu: Option<usize>) -> Child {
     let numbers = case.numbers.iter().map(|number| format!(" {number}"));
-    let mut command = Command::new(env::current_exe().expect("our own executable"));
+    let ours = env::current_exe().expect("our own executable");
+    let mut command = match env::var(UNDER) {
+        Err(_) => Command::new(ours),
+        Ok(tool) => {
+            let mut words = tool.split_whitespace();
+            let mut command = Command::new(words.next().expect("the name of a tool"));
+            command.args(words).arg(ours);
+            command
+        }
+    };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     // Nothing but what is set here, so that every machine measures the same.
     command.env_clear().env(VARIABLE, format!("{client}:{}{}", case.messages, numbers.collect::<String>()));

@@ -1,12 +1,13 @@
 //! What was measured, as a table.
 
+use super::Effort;
 use super::run::{Case, Measured, measure};
 
 /// Prints rows as they are measured.
 #[derive(Debug)]
 pub struct Table {
     clients: [&'static str; 2],
-    rounds: usize,
+    effort: Effort,
 }
 
 /// The medians of some runs of one client.
@@ -19,18 +20,21 @@ struct Medians {
 }
 
 impl Table {
-    /// A table of two clients, ours first and then the one to compare it with, each run so often for each row.
+    /// A table of two clients, ours first and then the one to compare it with.
     #[must_use]
-    pub fn new(clients: [&'static str; 2], rounds: usize) -> Self {
+    pub fn new(clients: [&'static str; 2], effort: &Effort) -> Self {
         println!("| case | client | messages/s | CPU µs/message | requests/message | peak MB | first message ms |");
         println!("| --- | --- | --: | --: | --: | --: | --: |");
-        Self { clients, rounds }
+        Self { clients, effort: effort.clone() }
     }
 
-    /// Measures both clients in turn; `check` looks at each run.
+    /// Measures both clients in turn, if the case is asked for; `check` looks at each run.
     pub fn measure(&self, title: &str, case: &Case, check: impl Fn(&str, &Measured)) {
+        if !title.contains(&self.effort.only) {
+            return;
+        }
         let mut runs = [Vec::new(), Vec::new()];
-        for _ in 0..self.rounds {
+        for _ in 0..self.effort.rounds {
             for (client, runs) in self.clients.iter().zip(&mut runs) {
                 let measured = measure(client, case);
                 check(client, &measured);

@@ -18,8 +18,8 @@ pub(crate) struct Entry {
     pub(super) received_at: Instant,
     pub(super) phase: Phase,
     pub(super) cancellation: Cancellation,
-    /// The number of the current lease in the table's schedule.
-    pub(super) lease: u64,
+    /// When to extend the lease; `None` while that is under way.
+    pub(super) extend_at: Option<Instant>,
     pub(super) lease_until: Instant,
     /// The lease ended before it was extended: another consumer may have the message.
     pub(super) lost: bool,
@@ -64,14 +64,14 @@ pub(crate) enum Settlement {
 }
 
 impl Entry {
-    pub(super) fn new(delivery: Delivery, payload: Arc<Payload>, permit: Permit, lease: Lease, number: u64) -> Self {
+    pub(super) fn new(delivery: Delivery, payload: Arc<Payload>, permit: Permit, lease: Lease) -> Self {
         Self {
             delivery: Arc::new(delivery),
             payload,
             received_at: Instant::now(),
             phase: Phase::Running,
             cancellation: Cancellation::default(),
-            lease: number,
+            extend_at: Some(lease.extend_at),
             lease_until: lease.until,
             lost: false,
             _permit: permit,
@@ -79,10 +79,10 @@ impl Entry {
     }
 
     /// The message was delivered to us again: from now on the newer delivery is the one that counts.
-    pub(super) fn adopt(&mut self, delivery: Delivery, lease: Lease, number: u64) {
+    pub(super) fn adopt(&mut self, delivery: Delivery, lease: Lease) {
         self.delivery = Arc::new(delivery);
         self.received_at = Instant::now();
-        self.lease = number;
+        self.extend_at = Some(lease.extend_at);
         self.lease_until = lease.until;
         self.lost = false;
     }

@@ -109,12 +109,17 @@ impl SqsQueue {
     /// An error of kind `NotFound` where there is no redrive policy or no such queue.
     pub(crate) async fn dead_letter_queue(&self) -> Result<Self, QueueError> {
         let found = self.find_dead_letter_queue().await?;
-        Ok(Self { client: self.client.clone(), url: found.url, dead_letter_queue: std::sync::Mutex::default() })
+        Ok(Self {
+            client: self.client.clone(),
+            ways: self.ways.clone(),
+            url: found.url,
+            dead_letter_queue: std::sync::Mutex::default(),
+        })
     }
 
     /// Another queue, by the same client.
     pub(crate) async fn sibling(&self, address: &super::QueueAddress) -> Result<Self, QueueError> {
-        Self::find_by(self.client.clone(), address).await
+        Self::find_by(self.client.clone(), self.ways.clone(), address).await
     }
 
     /// Removes every message, in flight or not. SQS allows one every 60 s and takes up to 60 s for it.

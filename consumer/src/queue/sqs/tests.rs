@@ -1,5 +1,7 @@
 //! What goes over the wire, against a server that answers as it is told.
 
+mod ways;
+
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -77,10 +79,14 @@ fn receipts(count: usize) -> Batch<ReceiptHandle> {
     (0..count).map(|n| ReceiptHandle(format!("r{n}"))).collect()
 }
 
-/// The error of a receive that is answered so.
+/// The error of a receive that is answered so, the same whether the request was the SDK's or came the short way.
 async fn error(status: u16, answer: impl ToString) -> QueueError {
-    let (url, _server) = server(status, answer).await;
-    queue_at(&url, "q").await.receive(receive()).await.unwrap_err()
+    let (url, _server) = server_of(vec![(status, answer.to_string()); 2]).await;
+    let queue = queue_at(&url, "q").await;
+    let by_sdk = queue.receive(receive()).await.unwrap_err();
+    assert!(queue.ways.receive.get().is_some());
+    assert_eq!(queue.receive(receive()).await.unwrap_err(), by_sdk);
+    by_sdk
 }
 
 #[tokio::test]

@@ -21,8 +21,16 @@ const TOLERANCE: Duration = Duration::from_mins(2);
 pub struct ClockWatch(Arc<AtomicBool>);
 
 impl ClockWatch {
-    pub(super) fn is_wrong(&self) -> bool {
+    pub(crate) fn is_wrong(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Looks at an answer's date if it is an error.
+    pub(crate) fn look_at(&self, answer: &HttpResponse, components: &RuntimeComponents) {
+        let now = || components.time_source().unwrap_or_default().now();
+        if !answer.status().is_success() && date(answer).is_some_and(|date| apart(date, now()) > TOLERANCE) {
+            self.tell_wrong();
+        }
     }
 
     pub(super) fn tell_wrong(&self) {
@@ -42,11 +50,7 @@ impl Intercept for ClockWatch {
         components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let answer = context.response();
-        let now = || components.time_source().unwrap_or_default().now();
-        if !answer.status().is_success() && date(answer).is_some_and(|date| apart(date, now()) > TOLERANCE) {
-            self.tell_wrong();
-        }
+        self.look_at(context.response(), components);
         Ok(())
     }
 }
