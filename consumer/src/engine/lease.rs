@@ -21,6 +21,9 @@ const MARGIN: u32 = 3;
 /// Leases that are due within this time are seen to together: each look is at all messages.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
 
+/// What an extension is given to be answered, however near the end of the lease is.
+const LEAST_LIMIT: Duration = Duration::from_secs(2);
+
 /// Health is told this much more than a look at the leases can take.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
@@ -57,7 +60,10 @@ async fn extend<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, batch: Batch<Du
     let sent = Instant::now();
     // Past twelve hours from the receive, the queue refuses, and the lock is lost.
     let entries = batch.iter().map(|due| (due.receipt.clone(), engine.lease)).collect();
-    let answer = engine.calls.change_visibility.make(CALL_TIMEOUT, engine.queue.change_visibility(entries)).await;
+    // A handler must not run on for the sake of an answer that comes after the lease.
+    let left = batch.iter().map(|due| due.until).min().unwrap_or(sent).saturating_duration_since(sent);
+    let limit = left.clamp(LEAST_LIMIT, CALL_TIMEOUT);
+    let answer = engine.calls.change_visibility.make(limit, engine.queue.change_visibility(entries)).await;
     let answer = answer.map(IntoIterator::into_iter);
     let mut results = answer.ok();
     for due in batch {

@@ -147,6 +147,32 @@ async fn a_handler_whose_lock_is_lost_is_cancelled_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_is_lost_when_the_lease_ends_though_the_extension_is_not_answered_yet() {
+    let (queue, lease) = (queue("messages"), Duration::from_secs(9));
+    let ran_for = Arc::new(std::sync::Mutex::new(None));
+    let note = Arc::clone(&ran_for);
+    // A poll that is open when the lease ends would bring the message again.
+    let options = Options { lease, wait: Duration::from_secs(1), ..options() };
+    let running = Running::start(&queue, options, move |message: Message| {
+        let (note, began) = (Arc::clone(&note), Instant::now());
+        async move {
+            let reason = message.cancellation().cancelled().await;
+            note.lock().unwrap().get_or_insert((reason, began.elapsed()));
+            failed()
+        }
+    });
+    queue.send("a").unwrap();
+    sleep(Duration::from_secs(3)).await;
+    queue.set_faults(Faults { lost_requests: 1.0, ..Faults::default() });
+    sleep(Duration::from_mins(1)).await;
+    let (reason, time) = ran_for.lock().unwrap().expect("the handler is cancelled");
+    assert_eq!(reason, CancelReason::LockLost);
+    assert!(time <= lease, "cancelled {time:?} after the receive");
+    queue.set_faults(Faults::default());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_overruns_its_timeout_is_cancelled_and_its_message_tried_again() {
     let (queue, seen) = (queue("messages"), Seen::default());
     queue.send("slow").unwrap();
