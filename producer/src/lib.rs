@@ -13,7 +13,7 @@
 //!
 //! Around them: [`spool`] keeps what is accepted on disk, if there is to be one; [`settings`] and [`topic`] are what the
 //! binary is told, [`app`] is how it starts and stops, [`tools`] are its other commands; `core` is what handle and engine
-//! share, `meter` what metrics are made of.
+//! share, `meter` what metrics are made of, `spans` traces.
 //!
 //! ```no_run
 //! use upbeat_producer::{Message, Producer, Topic};
@@ -46,6 +46,7 @@ mod rules;
 pub mod settings;
 pub mod sns;
 pub mod sources;
+mod spans;
 pub mod spool;
 pub mod tools;
 pub mod topic;
