@@ -1,7 +1,7 @@
 //! The consumer as its user sees it: built, then run until it is told to stop.
 
 use tokio_util::sync::CancellationToken;
-use upbeat_service::{Health, Metrics, Readiness};
+use upbeat_service::{Health, Metrics, Readiness, Traces};
 
 use crate::engine::{self, Summary};
 use crate::handler::{Handler, Log};
@@ -20,6 +20,7 @@ pub struct Consumer<Q, H> {
     health: Health,
     readiness: Readiness,
     metrics: Option<Metrics>,
+    traces: Traces,
 }
 
 /// A consumer in the making.
@@ -37,6 +38,7 @@ impl<Q: Queue> Consumer<Q, Log> {
             health: Health::new(),
             readiness: Readiness::default(),
             metrics: None,
+            traces: Traces::default(),
         })
     }
 }
@@ -44,8 +46,8 @@ impl<Q: Queue> Consumer<Q, Log> {
 impl<Q: Queue, H: Handler> Builder<Q, H> {
     /// What is done with each message.
     pub fn handler<N: Handler>(self, handler: N) -> Builder<Q, N> {
-        let Consumer { queue, options, health, readiness, metrics, .. } = self.0;
-        Builder(Consumer { queue, handler, options, health, readiness, metrics })
+        let Consumer { queue, options, health, readiness, metrics, traces, .. } = self.0;
+        Builder(Consumer { queue, handler, options, health, readiness, metrics, traces })
     }
 
     /// How the consumer works.
@@ -81,6 +83,12 @@ impl<Q: Queue, H: Handler> Builder<Q, H> {
         self
     }
 
+    /// Where the spans of receives, handlers and deletes go; nowhere if not set.
+    pub fn traces(mut self, traces: &Traces) -> Self {
+        self.0.traces = traces.clone();
+        self
+    }
+
     /// `Err` names the option that can't be right, and what would do.
     pub fn build(self) -> Result<Consumer<Q, H>, OptionsError> {
         self.0.options.check()?;
@@ -92,7 +100,7 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
     /// Consumes until `stop` fires, then drains: handlers run on, what they leave is released, all within the
     /// drain timeout. A queue that is not there, or not now, is waited for.
     pub async fn run(self, stop: CancellationToken) -> Summary {
-        let Self { queue, handler, options, health, readiness, metrics } = self;
-        engine::run(queue, handler, options, health, &readiness, metrics.as_ref(), stop).await
+        let Self { queue, handler, options, health, readiness, metrics, traces } = self;
+        engine::run(queue, handler, options, health, &readiness, metrics.as_ref(), traces, stop).await
     }
 }

@@ -12,6 +12,7 @@
 //! | [`call`] | a limit and a watch around each call to the queue |
 //! | [`counts`] | what [`Summary`] is made of |
 //! | [`meter`] | what metrics are made of, and [`depth`], which asks how many messages wait |
+//! | [`spans`] | what traces are made of |
 
 mod breaker;
 mod call;
@@ -24,6 +25,7 @@ mod meter;
 mod permits;
 mod poll;
 mod settle;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +36,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use upbeat_service::{Backoff, Health, Metrics, Readiness};
+use upbeat_service::traces::TraceContext;
+use upbeat_service::{Backoff, Health, Metrics, Readiness, Traces};
 
 use crate::handler::Handler;
 use crate::message::{CancelReason, Payload};
@@ -48,6 +51,7 @@ use in_flight::{InFlight, Job, MessageId, Phase, Settlement};
 use meter::{Held, Look, Meter, Settled, Source};
 use permits::Permits;
 use settle::Order;
+use spans::Spans;
 
 /// The last part of the drain time, kept for releasing what is still in flight.
 const RELEASE_TIME: Duration = Duration::from_secs(2);
@@ -73,6 +77,7 @@ struct Engine<Q, H> {
     breaker: Breaker,
     counts: Counts,
     meter: Meter,
+    spans: Spans,
     orders: mpsc::Sender<Order>,
     tasks: TaskTracker,
     /// Fires when the consumer is to stop: no more receives.
@@ -82,6 +87,7 @@ struct Engine<Q, H> {
 }
 
 /// Consumes the queue until `stop` fires, then drains.
+#[expect(clippy::too_many_arguments, reason = "what the builder was given, once")]
 pub(crate) async fn run<Q: Queue, H: Handler>(
     queue: Q,
     handler: H,
@@ -89,6 +95,7 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
     health: Health,
     readiness: &Readiness,
     metrics: Option<&Metrics>,
+    traces: Traces,
     stop: CancellationToken,
 ) -> Summary {
     let mut calls = Calls::new(&health, readiness);
@@ -105,6 +112,7 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
         in_flight: InFlight::default(),
         counts: Counts::default(),
         meter: Meter::new(metrics, &info.name),
+        spans: Spans::new(traces, &info.name),
         tasks: TaskTracker::new(),
         quit: CancellationToken::new(),
         queue,
@@ -219,12 +227,12 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
     }
 
     /// A message leaves our hands, and the next of its group has its turn.
-    fn leave(self: &Arc<Self>, id: &str) -> Option<Arc<Payload>> {
+    fn leave(self: &Arc<Self>, id: &str) -> Option<(Arc<Payload>, Option<TraceContext>)> {
         let removed = self.in_flight.remove(id)?;
         if let Some(next) = removed.next {
             self.start(next);
         }
-        Some(removed.payload)
+        Some((removed.payload, removed.span))
     }
 }
 

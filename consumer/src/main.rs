@@ -52,6 +52,7 @@ async fn consume(settings: Settings, service: Service) -> anyhow::Result<Stopped
         .health(service.health)
         .readiness(service.readiness)
         .metrics(&service.metrics)
+        .traces(&service.traces)
         .build()?;
     let summary = Box::pin(consumer.run(service.stop)).await;
     info!(handled = summary.handled, released = summary.released, abandoned = summary.abandoned, "stopped");

@@ -7,6 +7,8 @@ mod envelope;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tracing::field::{DisplayValue, display};
+use upbeat_service::traces::{TRACEPARENT, TRACESTATE, TraceContext};
 
 pub use attributes::{Attribute, AttributeValue, Attributes};
 pub use cancellation::{CancelReason, Cancellation};
@@ -51,6 +53,13 @@ impl Payload {
         self.attributes().get(ID_ATTRIBUTE).and_then(Attribute::text)
     }
 
+    /// The span that sent it, if its sender traces.
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        let text = |name| self.attributes().get(name).and_then(Attribute::text);
+        TraceContext::parse(text(TRACEPARENT)?, text(TRACESTATE))
+    }
+
     /// The subject it was published with, which SNS passes on in its envelope only.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
@@ -85,6 +94,7 @@ pub struct Message {
     pub(crate) attempt: u32,
     pub(crate) last_attempt: bool,
     pub(crate) deadline: Instant,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) cancellation: Cancellation,
 }
 
@@ -135,6 +145,18 @@ impl Message {
     #[must_use]
     pub const fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// The span in which this handler runs, or without [traces](crate::Builder::traces) the one that sent the message: what
+    /// a handler does belongs to it.
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.trace.clone().or_else(|| self.payload.trace_context())
+    }
+
+    /// The trace, for log lines.
+    pub(crate) fn trace_id(&self) -> Option<DisplayValue<String>> {
+        self.trace_context().map(|context| display(context.trace_id().to_string()))
     }
 
     /// Fires when going on is of no use any more, with the reason.

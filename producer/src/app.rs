@@ -147,6 +147,7 @@ fn build(
         .group_batch(settings.group_batch.into())
         .health(&service.health)
         .metrics(&service.metrics)
+        .traces(&service.traces)
         .condition(condition);
     if let Some(RetryFor(retry_for)) = settings.retry_for {
         builder = builder.retry_for(retry_for);

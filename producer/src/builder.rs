@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upbeat_service::readiness::Condition;
-use upbeat_service::{Health, Metrics, Readiness};
+use upbeat_service::{Health, Metrics, Readiness, Traces};
 
 use crate::batch::MAX_ENTRIES;
 use crate::core::{Core, Counters, Options};
@@ -45,6 +45,7 @@ pub struct Builder<P> {
     spool: Option<Spool>,
     spool_condition: Option<Condition>,
     metrics: Option<Metrics>,
+    traces: Traces,
 }
 
 /// For how long to try again.
@@ -76,6 +77,7 @@ impl<P: Publisher> Builder<P> {
             spool: None,
             spool_condition: None,
             metrics: None,
+            traces: Traces::default(),
         }
     }
 
@@ -163,12 +165,19 @@ impl<P: Publisher> Builder<P> {
         self
     }
 
+    /// Where the spans of messages go; nowhere if not set. Messages carry theirs as the attribute `traceparent`.
+    pub fn traces(mut self, traces: &Traces) -> Self {
+        self.traces = traces.clone();
+        self
+    }
+
     /// Starts the producer.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn build(self) -> Producer {
-        let Self { publisher, mut options, health, condition, retry_for, spool, spool_condition, metrics } = self;
+        let Self { publisher, mut options, health, condition, retry_for, spool, spool_condition, metrics, traces } =
+            self;
         options.retry_for = match retry_for {
             RetryFor::Given(retry_for) => retry_for,
             RetryFor::BySpool => spool.is_none().then_some(RETRY_FOR),
@@ -177,6 +186,7 @@ impl<P: Publisher> Builder<P> {
         let core = Arc::new(Core {
             meter: Meter::new(metrics.as_ref(), &topic.name),
             topic,
+            traces,
             room: Arc::new(Semaphore::new(options.buffer as usize)),
             options,
             health,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use upbeat_service::Health;
 use upbeat_service::readiness::Condition;
+use upbeat_service::{Health, Traces};
 
 use crate::batch::MAX_ENTRIES;
 use crate::entry::Entry;
@@ -25,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) condition: Condition,
     pub(crate) counters: Counters,
     pub(crate) meter: Meter,
+    pub(crate) traces: Traces,
     /// What is taken is on a disk.
     pub(crate) spooled: bool,
     /// The buffer's free bytes. Closed when no more messages are taken.

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tracing::field::{DisplayValue, display};
+use upbeat_service::traces::Begun;
 use uuid::Uuid;
 
 use crate::message::{Attribute, Message};
 use crate::publisher::Description;
 use crate::refusal::Refusal;
 use crate::rules::{self, is_token};
+use crate::spans;
 
 /// The name of the attribute that carries a message's id.
 pub const ID: &str = "id";
@@ -33,13 +36,14 @@ pub struct Entry {
     group_id: Option<Arc<str>>,
     deduplication_id: Option<String>,
     bytes: usize,
+    begun: Option<Box<Begun>>,
 }
 
 impl Entry {
     /// Checks a message against what the topic takes. Gives it an id if it has none, and on a FIFO topic the group
     /// `default_group` and a deduplication id that is the same however often we retry.
     pub fn check(message: Message, topic: &Description, default_group: Option<&Arc<str>>) -> Result<Self, Refusal> {
-        let Message { body, id, attributes, subject, group_id, deduplication_id } = message;
+        let Message { body, id, attributes, subject, group_id, deduplication_id, trace_parent: _ } = message;
         if body.is_empty() {
             return Err(Refusal::Empty);
         }
@@ -60,7 +64,7 @@ impl Entry {
             (false, Some(_)) => return Err(Refusal::NotFifo),
             (_, given) => given,
         };
-        Ok(Self { id, body, attributes, subject, group_id, deduplication_id, bytes })
+        Ok(Self { id, body, attributes, subject, group_id, deduplication_id, bytes, begun: None })
     }
 
     /// The message's id, which goes with it as the attribute `id`.
@@ -97,6 +101,23 @@ impl Entry {
     #[must_use]
     pub fn deduplication_id(&self) -> Option<&str> {
         self.deduplication_id.as_deref()
+    }
+
+    /// With its span.
+    pub(crate) fn traced(mut self, begun: Option<Begun>) -> Self {
+        self.begun = begun.map(Box::new);
+        self
+    }
+
+    /// Its span, if it has one and did not come back from a disk.
+    pub(crate) fn begun(&self) -> Option<&Begun> {
+        self.begun.as_deref()
+    }
+
+    /// Its trace, for log lines.
+    pub(crate) fn trace_id(&self) -> Option<DisplayValue<String>> {
+        let context = self.begun().map(Begun::context).cloned().or_else(|| spans::carried(&self.attributes));
+        context.map(|context| display(context.trace_id().to_string()))
     }
 
     /// Leaves the id.

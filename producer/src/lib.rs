@@ -14,7 +14,7 @@
 //! Around them: [`spool`] keeps what is accepted on disk, if there is to be one; [`settings`] and [`topic`] are what the
 //! binary is told, [`app`] is how it starts and stops, [`tools`] are its other commands,
 //! [`board`] is what a person is shown of it; `core` is what handle and engine
-//! share, `meter` what metrics are made of.
+//! share, `meter` what metrics are made of, `spans` traces.
 //!
 //! ```no_run
 //! use upbeat_producer::{Message, Producer, Topic};
@@ -48,6 +48,7 @@ mod rules;
 pub mod settings;
 pub mod sns;
 pub mod sources;
+mod spans;
 pub mod spool;
 pub mod tools;
 pub mod topic;

@@ -1,6 +1,7 @@
 //! What a caller gives to be published.
 
 use serde::Serialize;
+use upbeat_service::traces::TraceContext;
 
 use crate::refusal::Refusal;
 
@@ -21,6 +22,7 @@ pub struct Message {
     pub(crate) subject: Option<String>,
     pub(crate) group_id: Option<String>,
     pub(crate) deduplication_id: Option<String>,
+    pub(crate) trace_parent: Option<TraceContext>,
 }
 
 /// The value of a message attribute, with its SNS data type.
@@ -108,6 +110,14 @@ impl Message {
     #[must_use]
     pub fn deduplication_id(mut self, deduplication_id: impl Into<String>) -> Self {
         self.deduplication_id = Some(deduplication_id.into());
+        self
+    }
+
+    /// The span that this message comes of; with a producer that [traces](crate::Builder::traces), the message's own span is
+    /// its child. An attribute `traceparent` does the same.
+    #[must_use]
+    pub fn trace_parent(mut self, parent: impl Into<Option<TraceContext>>) -> Self {
+        self.trace_parent = parent.into();
         self
     }
 

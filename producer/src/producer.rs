@@ -18,6 +18,7 @@ use crate::entry::{Entry, Id};
 use crate::error::SendError;
 use crate::message::Message;
 use crate::publisher::{Description, Publisher};
+use crate::spans;
 use crate::spool::{Intake, Request, Share, cost_of_bytes};
 
 /// What a waiting message costs beside its own bytes: its places in queues, its id, what its caller waits with.
@@ -205,8 +206,10 @@ impl Producer {
         self.core.counters.summary()
     }
 
-    fn check(&self, message: Message) -> Result<Entry, SendError> {
-        Entry::check(message, &self.core.topic, self.core.options.default_group.as_ref()).map_err(|refusal| {
+    fn check(&self, mut message: Message) -> Result<Entry, SendError> {
+        let begun = spans::begin(&self.core.traces, &mut message, &self.core.topic);
+        let checked = Entry::check(message, &self.core.topic, self.core.options.default_group.as_ref());
+        checked.map(|entry| entry.traced(begun)).map_err(|refusal| {
             self.core.counters.refused_at_once();
             let error = SendError::Refused(refusal);
             self.core.meter.not_taken(&error);

@@ -6,11 +6,12 @@
 //! 4. [`health`] and [`readiness`]: what `/health` and `/ready` answer from;
 //! 5. [`http`]: the server of these two, with its access log and a service's own routes;
 //! 6. [`mod@metrics`]: what is counted, and `/metrics`;
-//! 7. [`healthcheck`](mod@healthcheck): the command that asks a running service, for images without a shell;
-//! 8. [`aws`]: the SDK set up once for all, and its errors in words;
-//! 9. [`connect`](mod@connect): waiting at start for what is not there yet;
-//! 10. [`backoff`]: how long to wait after a failure;
-//! 11. [`doctor`]: what a service needs, looked at once and reported to who runs it.
+//! 7. [`traces`]: where spans go, by OTLP;
+//! 8. [`healthcheck`](mod@healthcheck): the command that asks a running service, for images without a shell;
+//! 9. [`aws`]: the SDK set up once for all, and its errors in words;
+//! 10. [`connect`](mod@connect): waiting at start for what is not there yet;
+//! 11. [`backoff`]: how long to wait after a failure;
+//! 12. [`doctor`]: what a service needs, looked at once and reported to who runs it.
 //!
 //! Nothing here knows of topics or queues.
 
@@ -28,6 +29,7 @@ pub mod metrics;
 pub mod page;
 pub mod readiness;
 pub mod settings;
+pub mod traces;
 
 pub use backoff::Backoff;
 pub use connect::connect;
@@ -37,3 +39,4 @@ pub use lifecycle::{About, Service, Stopped, run};
 pub use metrics::Metrics;
 pub use readiness::Readiness;
 pub use settings::{ServiceSettings, parse};
+pub use traces::Traces;

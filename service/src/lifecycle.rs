@@ -5,25 +5,31 @@
 //! its time, HTTP closes last. A second signal ends the process at once.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::board::Board;
 use crate::page::Page;
 use crate::settings::ServiceSettings;
-use crate::{Health, Metrics, Readiness, http, logs, metrics};
+use crate::{Health, Metrics, Readiness, Traces, http, logs, metrics};
 
 /// The exit code of a process that a second signal has ended.
 const SECOND_SIGNAL: i32 = 130;
 
 /// How much longer than its drain time the work may take before the process ends without it.
 const OVERRUN: Duration = Duration::from_secs(2);
+
+/// How long spans that are left may take to reach the collector, as far as the drain time allows, and in any case.
+const FLUSH: Duration = Duration::from_secs(3);
+const LEAST_FLUSH: Duration = Duration::from_millis(200);
 
 /// What a service's work is given: where to show its state, and when to stop.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +40,8 @@ pub struct Service {
     pub readiness: Readiness,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// Where spans go, if anywhere.
+    pub traces: Traces,
     /// Fires once, when the service is to stop.
     pub stop: CancellationToken,
 }
@@ -93,8 +101,12 @@ where
     W: Future<Output = anyhow::Result<Stopped>>,
 {
     let About { name, version, board } = about;
+    let traces = Traces::of_environment(name, version).unwrap_or_else(|reason| {
+        error!(%reason, "traces are off");
+        Traces::default()
+    });
     let metrics = Metrics::noting(name, version, settings.page_bodies);
-    let service = Service { metrics, ..Service::default() };
+    let service = Service { metrics, traces, ..Service::default() };
     service.metrics.watch(&service.health, &service.readiness);
     let signals = Signals::catch().context("cannot catch signals")?;
     tokio::spawn(signals.stop(service.clone()));
@@ -113,8 +125,10 @@ where
     let routes = routes.merge(metrics::routes(service.metrics)).merge(page.routes(&close));
     let server = tokio::spawn(http::serve(listener, service.health, service.readiness, routes, close.clone()));
 
+    let stopping_since = OnceLock::new();
     let overrun = async {
         service.stop.cancelled().await;
+        let _ = stopping_since.set(Instant::now());
         tokio::time::sleep(settings.drain_timeout + OVERRUN).await;
     };
     let ended = tokio::select! {
@@ -123,6 +137,10 @@ where
     };
     close.cancel();
     server.await.context("the HTTP server failed")?;
+    let used = stopping_since.get().map_or(Duration::ZERO, Instant::elapsed);
+    let left = FLUSH.min(settings.drain_timeout.saturating_sub(used)).max(LEAST_FLUSH);
+    // It blocks its thread; whatever it leaves is lost.
+    drop(spawn_blocking(move || service.traces.shut_down(left)).await);
     ended
 }
 

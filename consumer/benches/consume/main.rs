@@ -24,7 +24,7 @@ fn main() {
 
 async fn run(client: Client) {
     match client.name() {
-        upbeat::NAME => upbeat::consume(client).await,
+        upbeat::NAME | upbeat::METRICS | upbeat::TRACES => upbeat::consume(client).await,
         raw_loop::NAME => raw_loop::consume(client).await,
         name => panic!("no client is named {name}"),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::field::display;
 use tracing::{error, warn};
 use upbeat_service::backoff::exponential;
 
@@ -51,7 +52,8 @@ pub(super) async fn handle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, job:
             Outcome::Failed { error } => (engine.retry_wait(attempt), Some(error)),
         };
         engine.counts.failed();
-        warn!(message_id = %id, attempt, retry_in = ?after, error = error.as_deref(), "not handled");
+        let trace_id = engine.in_flight.trace(&id).map(|trace| display(trace.trace_id().to_string()));
+        warn!(message_id = %id, attempt, trace_id, retry_in = ?after, error = error.as_deref(), "not handled");
         match cancellation.reason() {
             Some(CancelReason::LockLost) => break Settlement::Forget,
             Some(CancelReason::Shutdown) => break Settlement::Release,
@@ -89,6 +91,11 @@ pub(super) async fn handle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, job:
 impl<Q: Queue, H: Handler> Engine<Q, H> {
     /// Runs the handler once.
     async fn attempt(&self, job: &Job, attempt: u32, cancellation: Cancellation) -> Outcome {
+        let span = self.spans.process(job.payload.trace_context());
+        let trace = span.as_ref().map(|span| span.context().clone());
+        if let Some(trace) = &trace {
+            self.in_flight.traced(&job.delivery.message_id, trace);
+        }
         let started = Instant::now();
         let deadline = started + self.options.handler_timeout;
         let message = Message {
@@ -97,6 +104,7 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             attempt,
             last_attempt: self.is_last(attempt),
             deadline,
+            trace,
             cancellation: cancellation.clone(),
         };
         let handling = AssertUnwindSafe(async { self.handler.handle(message).await }).catch_unwind();
@@ -128,6 +136,7 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             (None, None) => (cancelled, Outcome::Failed { error: "the handler was cancelled".to_owned() }),
         };
         self.meter.attempted(how, started, job, attempt);
+        self.spans.processed(span, &job.delivery.message_id, attempt, &outcome, how.as_str());
         outcome
     }
 

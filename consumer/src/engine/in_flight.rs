@@ -17,6 +17,7 @@ use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use upbeat_service::traces::TraceContext;
 
 use super::permits::Permit;
 use crate::message::{CancelReason, Cancellation, Payload};
@@ -77,6 +78,8 @@ pub(super) struct DueLease {
 pub(super) struct Removed {
     pub(super) payload: Arc<Payload>,
     pub(super) next: Option<Job>,
+    /// The span in which its handler ran last.
+    pub(super) span: Option<TraceContext>,
 }
 
 impl InFlight {
@@ -155,7 +158,7 @@ impl InFlight {
             self.emptied.notify_waiters();
         }
         drop(table);
-        Some(Removed { payload: entry.payload, next })
+        Some(Removed { payload: entry.payload, next, span: entry.span })
     }
 
     /// Should this message, which was handled and could not be deleted, come back, it is deleted at once.
@@ -233,6 +236,20 @@ impl InFlight {
     /// Every message in our hands, and how far it has come.
     pub(super) fn phases(&self) -> Vec<(MessageId, Phase)> {
         self.lock().entries.iter().map(|(id, entry)| (Arc::clone(id), entry.phase)).collect()
+    }
+
+    /// A message's handler runs in this span.
+    pub(super) fn traced(&self, id: &str, span: &TraceContext) {
+        if let Some(entry) = self.lock().entries.get_mut(id) {
+            entry.span = Some(span.clone());
+        }
+    }
+
+    /// The span in which a message's handler ran last, if there are traces; else the one that it came with.
+    pub(super) fn trace(&self, id: &str) -> Option<TraceContext> {
+        let table = self.lock();
+        let entry = table.entries.get(id)?;
+        entry.span.clone().or_else(|| entry.payload.trace_context())
     }
 
     /// How many messages run, wait, are being deleted and given back, and when the oldest of all was sent.

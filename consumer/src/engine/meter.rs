@@ -66,6 +66,12 @@ macro_rules! label {
 
         impl $name {
             const ALL: [&'static str; [$($value),+].len()] = [$($value),+];
+
+            /// The label's value.
+            #[allow(dead_code, reason = "for those that are not looked up beforehand")]
+            pub(in crate::engine) const fn as_str(self) -> &'static str {
+                Self::ALL[self as usize]
+            }
         }
     };
 }
@@ -176,7 +182,7 @@ impl Meter {
         if ended == Ended::Done {
             on.processed.observe(took.as_secs_f64());
         } else {
-            let labels = on.destination.error(Ended::ALL[ended as usize]);
+            let labels = on.destination.error(ended.as_str());
             on.families.processed.get_or_create(&labels).observe(took.as_secs_f64());
         }
         on.recent.note(job.payload.body(), || {

@@ -150,8 +150,10 @@ async fn receive_until_grace<Q: Queue, H: Handler>(
 
 impl<Q: Queue, H: Handler> Engine<Q, H> {
     async fn receive(&self, receive: Receive) -> Result<Vec<Received>, QueueError> {
-        let _polling = self.meter.polling();
-        self.calls.receive.make(receive.wait + POLL_MARGIN, self.queue.receive(receive)).await
+        let (_polling, began) = (self.meter.polling(), self.spans.now());
+        let received = self.calls.receive.make(receive.wait + POLL_MARGIN, self.queue.receive(receive)).await;
+        self.spans.received(began, &received);
+        received
     }
 
     /// Takes deliveries in: starts their handlers, or gives them back when the consumer is stopping.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tracing::field::display;
 use tracing::{debug, error, info, warn};
 use upbeat_service::Backoff;
 
@@ -197,7 +198,11 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
     async fn tell(&self, phase: Phase, sent: &Batch<(Item, Arc<Delivery>)>) -> Result<EntryResults, QueueError> {
         if phase == Phase::Deleting {
             let receipts = sent.iter().map(|(_, delivery)| delivery.receipt.clone()).collect();
-            self.calls.delete.make(CALL_TIMEOUT, self.queue.delete(receipts)).await
+            let began = self.spans.now();
+            let spans = began.map(|_| sent.iter().filter_map(|(item, _)| self.in_flight.trace(&item.id)).collect());
+            let deleted = self.calls.delete.make(CALL_TIMEOUT, self.queue.delete(receipts)).await;
+            self.spans.deleted(began, sent.len(), spans.unwrap_or_default(), &deleted);
+            deleted
         } else {
             let entries =
                 sent.iter().map(|(item, delivery)| (delivery.receipt.clone(), seconds_until(item.visible_at)));
@@ -207,11 +212,12 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
     }
 
     fn confirmed(self: &Arc<Self>, id: &str, phase: Phase) {
-        let Some(payload) = self.leave(id) else { return };
+        let Some((payload, span)) = self.leave(id) else { return };
         if phase == Phase::Deleting {
             self.counts.handled();
             self.meter.settled(Settled::Handled);
-            info!(id = %payload.id().unwrap_or(id), message_id = %id, "deleted");
+            let trace_id = span.or_else(|| payload.trace_context()).map(|trace| display(trace.trace_id().to_string()));
+            info!(id = %payload.id().unwrap_or(id), message_id = %id, trace_id, "deleted");
         } else {
             self.released();
         }

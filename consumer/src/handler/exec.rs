@@ -112,7 +112,7 @@ async fn feed(stdin: Option<ChildStdin>, body: &str) {
 impl Handler for Exec {
     async fn handle(&self, message: Message) -> Outcome {
         let id = message.id();
-        info!(%id, message_id = %message.delivery().message_id, attempt = message.attempt(), "received");
+        info!(%id, message_id = %message.delivery().message_id, attempt = message.attempt(), trace_id = message.trace_id(), "received");
         match self.run(&message).await {
             Ok((status, last_line)) => outcome_of(status, last_line.as_deref()),
             Err(error) => Outcome::Failed { error: format!("{error:#}") },

@@ -57,8 +57,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("upbeat-consumer/", 
 /// spaces at either end and all that is not ASCII are percent-encoded UTF-8; binary attributes are in base64.
 ///
 /// `content-type` is the attribute of that name, however it is capitalised; without it `application/json` for a body that
-/// begins with `{` or `[`, `text/plain; charset=utf-8` for others. `traceparent` and `tracestate` are the attributes of
-/// these names. A proxy is not used, whatever the environment says.
+/// begins with `{` or `[`, `text/plain; charset=utf-8` for others. `traceparent` and `tracestate` name the span in
+/// which the message is handled, or without traces are the attributes of these names. A proxy is not used, whatever the environment says.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -129,7 +129,7 @@ impl Http {
 impl Handler for Http {
     async fn handle(&self, message: Message) -> Outcome {
         let id = message.id();
-        info!(%id, message_id = %message.delivery().message_id, attempt = message.attempt(), "received");
+        info!(%id, message_id = %message.delivery().message_id, attempt = message.attempt(), trace_id = message.trace_id(), "received");
         let posted = tokio::select! {
             biased;
             posted = self.post(&message) => posted,

@@ -16,6 +16,7 @@ impl Handler for Log {
             id = %message.id(),
             message_id = %message.delivery().message_id,
             attempt = message.attempt(),
+            trace_id = message.trace_id(),
             body = %message.body(),
             "received"
         );

@@ -10,6 +10,7 @@ mod outage;
 mod pair;
 mod settings;
 mod stop;
+mod traces;
 
 use std::time::Duration;
 

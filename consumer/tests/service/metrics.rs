@@ -60,10 +60,10 @@ async fn scrape(service: &Service) -> Response {
 }
 
 /// The sum of all series of this name that have all of these labels.
-fn sum(scrape: &Response, name: &str, labels: &[&str]) -> f64 {
+fn sum(scrape: &Response, name: &str, labels: &[&str]) -> u64 {
     let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
     let lines = scrape.body.lines().filter(of_name).filter(|line| labels.iter().all(|label| line.contains(label)));
-    lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    lines.map(|line| line.rsplit_once(' ').unwrap().1.trim_end_matches(".0").parse::<u64>().unwrap()).sum()
 }
 
 #[tokio::test]
@@ -104,28 +104,28 @@ async fn what_was_done_is_what_was_counted() {
     assert_eq!(producer.post("/messages", "no JSON").await.status, 400);
 
     let sent = scrape(&producer).await;
-    assert_eq!(sum(&sent, "producer_accepted_messages_total", &[]), 4.0);
-    assert_eq!(sum(&sent, "messaging_client_sent_messages_total", &[r#"error_type="""#]), 4.0);
-    assert_eq!(sum(&sent, "messaging_client_sent_messages_total", &[]), 4.0);
-    assert_eq!(sum(&sent, "producer_batch_messages_sum", &[]), 4.0);
-    assert_eq!(sum(&sent, "producer_http_requests_total", &[r#"code="202""#]), 1.0);
-    assert_eq!(sum(&sent, "producer_http_requests_total", &[r#"code="400""#]), 1.0);
-    assert_eq!(sum(&sent, "producer_buffer_messages", &[]), 0.0);
+    assert_eq!(sum(&sent, "producer_accepted_messages_total", &[]), 4);
+    assert_eq!(sum(&sent, "messaging_client_sent_messages_total", &[r#"error_type="""#]), 4);
+    assert_eq!(sum(&sent, "messaging_client_sent_messages_total", &[]), 4);
+    assert_eq!(sum(&sent, "producer_batch_messages_sum", &[]), 4);
+    assert_eq!(sum(&sent, "producer_http_requests_total", &[r#"code="202""#]), 1);
+    assert_eq!(sum(&sent, "producer_http_requests_total", &[r#"code="400""#]), 1);
+    assert_eq!(sum(&sent, "producer_buffer_messages", &[]), 0);
 
     // The poison is received five times, and then in the dead-letter queue when it is to be received again.
     eventually("the counts of all of it", LIMIT, async || {
         let seen = scrape(&consumer).await;
         let facts = [
-            ("consumed", sum(&seen, "messaging_client_consumed_messages_total", &[]), 8.0),
-            ("receive counts", sum(&seen, "sqs_receive_count_sum", &[]), 3.0 + 15.0),
-            ("done", sum(&seen, "consumer_handler_outcomes_total", &[r#"outcome="done""#]), 3.0),
-            ("failed", sum(&seen, "consumer_handler_outcomes_total", &[r#"outcome="failed""#]), 5.0),
-            ("failed tries", sum(&seen, "messaging_process_duration_seconds_count", &[r#"error_type="failed""#]), 5.0),
-            ("deletes", sum(&seen, "sqs_deletes_total", &[r#"outcome="ok""#]), 3.0),
-            ("handled", sum(&seen, "consumer_settled_messages_total", &[r#"outcome="handled""#]), 3.0),
-            ("released", sum(&seen, "consumer_settled_messages_total", &[r#"outcome="released""#]), 5.0),
-            ("in flight", sum(&seen, "sqs_in_flight_messages", &[]), 0.0),
-            ("dead letters", sum(&seen, "sqs_dlq_messages", &[]), 1.0),
+            ("consumed", sum(&seen, "messaging_client_consumed_messages_total", &[]), 8),
+            ("receive counts", sum(&seen, "sqs_receive_count_sum", &[]), 3 + 15),
+            ("done", sum(&seen, "consumer_handler_outcomes_total", &[r#"outcome="done""#]), 3),
+            ("failed", sum(&seen, "consumer_handler_outcomes_total", &[r#"outcome="failed""#]), 5),
+            ("failed tries", sum(&seen, "messaging_process_duration_seconds_count", &[r#"error_type="failed""#]), 5),
+            ("deletes", sum(&seen, "sqs_deletes_total", &[r#"outcome="ok""#]), 3),
+            ("handled", sum(&seen, "consumer_settled_messages_total", &[r#"outcome="handled""#]), 3),
+            ("released", sum(&seen, "consumer_settled_messages_total", &[r#"outcome="released""#]), 5),
+            ("in flight", sum(&seen, "sqs_in_flight_messages", &[]), 0),
+            ("dead letters", sum(&seen, "sqs_dlq_messages", &[]), 1),
         ];
         let wrong: Vec<_> = facts.iter().filter(|(_, seen, expected)| seen != expected).collect();
         if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong:?}")) }
@@ -157,7 +157,7 @@ async fn in_an_outage_the_scrape_says_so_and_liveness_does_not() {
         let seen = scrape(&consumer).await;
         let failed = sum(&seen, "aws_requests_total", &[r#"operation="ReceiveMessage""#, r#"outcome="unavailable""#]);
         let (ready, healthy) = (sum(&seen, "upbeat_ready", &[]), sum(&seen, "upbeat_healthy", &[]));
-        if failed > 0.0 && ready == 0.0 && healthy == 1.0 { Ok(()) } else { Err(seen.body) }
+        if failed > 0 && ready == 0 && healthy == 1 { Ok(()) } else { Err(seen.body) }
     })
     .await;
     proxy.pass();

@@ -37,6 +37,12 @@ pub(crate) fn measure_all(effort: &Effort) {
         let most_requests = case.messages.div_ceil(batch) + case.messages / 100 + SPARE_REQUESTS;
         table.measure(title, &case, |client, run| check(client, run, most_requests));
     }
+    let watched = case(effort.part(1), SMALL, 0, 8);
+    let most_requests = watched.messages.div_ceil(10) + watched.messages / 100 + SPARE_REQUESTS;
+    for client in [upbeat::METRICS, upbeat::TRACES] {
+        let table = Table::new([client, upbeat::NAME], effort.rounds);
+        table.measure("200 B, 8 in flight", &watched, |client, run| check(client, run, most_requests));
+    }
 }
 
 fn check(client: &str, run: &Measured, most_requests: usize) {

@@ -27,7 +27,7 @@ fn main() {
 async fn run(client: Client) {
     let work = Work::of(&client);
     match client.name() {
-        upbeat::NAME => upbeat::publish(client, work).await,
+        upbeat::NAME | upbeat::METRICS | upbeat::TRACES => upbeat::publish(client, work).await,
         raw_loop::NAME => raw_loop::publish(client, work).await,
         name => panic!("no client is named {name}"),
     }

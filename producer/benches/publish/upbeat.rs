@@ -3,17 +3,28 @@
 use std::collections::VecDeque;
 
 use upbeat_producer::{Message, Producer, Topic};
-use upbeat_service::aws;
+use upbeat_service::{Metrics, Traces, aws};
 use upbeat_testkit::bench::Client;
 
 use crate::work::Work;
 
 pub(crate) const NAME: &str = "upbeat";
 
+/// The same, watched.
+pub(crate) const METRICS: &str = "upbeat, metrics";
+pub(crate) const TRACES: &str = "upbeat, metrics and traces";
+
 pub(crate) async fn publish(client: Client, work: Work) {
     let config = aws::config().await.unwrap();
     let topic: Topic = "messages".parse().unwrap();
-    let producer = Producer::builder(topic.connect(&config).await.unwrap()).max_in_flight(work.loops).build();
+    let mut producer = Producer::builder(topic.connect(&config).await.unwrap()).max_in_flight(work.loops);
+    if client.name() != NAME {
+        producer = producer.metrics(&Metrics::of("bench", "0"));
+    }
+    if client.name() == TRACES {
+        producer = producer.traces(&Traces::of_environment("bench", "0").unwrap());
+    }
+    let producer = producer.build();
     let mut tickets = VecDeque::new();
     // Enough that a batch is always full, but for one message after the other.
     let ahead = work.loops * work.batch() * 2;

@@ -16,6 +16,7 @@ use crate::error::SendError;
 use crate::producer::Published;
 use crate::publisher::Receipt;
 use crate::refusal::Refusal;
+use crate::spans;
 use crate::spool::Mark;
 
 /// Where a message's outcome is told.
@@ -122,13 +123,16 @@ impl Flight {
 
 impl Queued {
     /// The topic holds the message.
-    pub(crate) fn published(self, core: &Core, Receipt { message_id, sequence_number }: Receipt) {
+    pub(crate) fn published(self, core: &Core, receipt: Receipt) {
         let Self { entry, pending } = self;
+        spans::published(&core.traces, &core.topic, &entry, &receipt);
+        let Receipt { message_id, sequence_number } = receipt;
+        let trace_id = entry.trace_id();
         core.counters.published();
         let after = pending.taken.elapsed();
         core.meter.published(&entry, &message_id, after, pending.attempt());
         let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        info!(id = %entry.id(), %message_id, topic = %core.topic.name, bytes = entry.body().len(), ms, "published");
+        info!(id = %entry.id(), %message_id, topic = %core.topic.name, bytes = entry.body().len(), ms, trace_id, "published");
         if let Some(mark) = pending.mark {
             mark.published(pending.room);
         }
@@ -160,11 +164,13 @@ impl Queued {
     fn fail(self, core: &Core, error: SendError) {
         let Self { entry, pending } = self;
         core.meter.unsent(&entry, &error, pending.taken.elapsed(), pending.attempt());
+        spans::failed(&core.traces, &core.topic, &entry, &error);
+        let trace_id = entry.trace_id();
         let (id, topic, bytes) = (entry.id(), &core.topic.name, entry.body().len());
         match pending.mark {
-            None => warn!(%id, %topic, bytes, %error, "not published"),
+            None => warn!(%id, %topic, bytes, trace_id, %error, "not published"),
             Some(mark) => {
-                error!(%id, %topic, bytes, %error, "put aside");
+                error!(%id, %topic, bytes, trace_id, %error, "put aside");
                 mark.dead(pending.room, error.to_string());
             }
         }

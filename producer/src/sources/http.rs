@@ -21,6 +21,7 @@ use prometheus_client::metrics::family::Family;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use upbeat_service::Metrics;
+use upbeat_service::traces::{TRACEPARENT, TRACESTATE, TraceContext};
 
 use super::body::{self, BodyError};
 use crate::error::SendError;
@@ -146,18 +147,25 @@ async fn accept(gateway: &Gateway, request: Request) -> Result<Response, Problem
     let Some(producer) = gateway.producer.get() else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the topic is not connected yet; /ready says why"));
     };
+    let parent = parent(&head.headers);
     match form {
         Form::Whole(parse) => {
-            let tickets = enqueue(gateway, producer, content, parse).await?;
+            let tickets = enqueue(gateway, producer, content, parse, parent).await?;
             Ok(answer(settle(tickets).await))
         }
         Form::Lines(parse) => {
             let streaming = gateway.streaming.try_acquire();
             let too_many = |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many streams at a time");
             let _streaming = streaming.map_err(too_many)?;
-            Ok(stream::publish(producer, content, parse).await)
+            Ok(stream::publish(producer, content, parse, parent).await)
         }
     }
+}
+
+/// The span that the request belongs to, if its sender traces.
+fn parent(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::parse(text(TRACEPARENT)?, text(TRACESTATE))
 }
 
 /// How messages are read from a request.
@@ -187,11 +195,12 @@ async fn enqueue(
     producer: &Producer,
     content: Body,
     parse: fn(&[u8]) -> Result<Vec<Message>, BodyError>,
+    parent: Option<TraceContext>,
 ) -> Result<Vec<Result<Ticket, SendError>>, Problem> {
     let reading = gateway.reading.acquire().await;
     let content = timeout(READ_TIMEOUT, read(content)).await;
     let content = content.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"));
-    let messages = parse(&content??)?;
+    let messages = parse(&content??)?.into_iter().map(|message| message.trace_parent(parent.clone()));
     let tickets = producer.try_enqueue_all(messages)?;
     drop(reading);
     Ok(tickets)

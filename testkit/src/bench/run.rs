@@ -105,6 +105,8 @@ fn start(client: &str, case: &Case, url: &str, cpu: Option<usize>) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     // Nothing but what is set here, so that every machine measures the same.
     command.env_clear().env(VARIABLE, format!("{client}:{}{}", case.messages, numbers.collect::<String>()));
+    // For those clients that trace.
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
     command.env("AWS_ENDPOINT_URL", url).env("AWS_REGION", "us-east-1");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
     command.envs(cpu.map(|cpu| (CPU, cpu.to_string())));

@@ -15,6 +15,9 @@ use hyper_util::rt::TokioIo;
 use super::state::State;
 use super::{sns, sqs};
 
+/// Where a client that traces sends its spans; they are taken, and not looked at.
+const TRACES: &str = "/v1/traces";
+
 /// Serves until it is dropped, and its connections with it.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a socket that does not block");
@@ -35,6 +38,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
         return Ok(response(StatusCode::BAD_REQUEST, Bytes::new()));
     };
+    if head.uri.path() == TRACES {
+        return Ok(response(StatusCode::OK, Bytes::new()));
+    }
     let answer = match sqs_operation(&head.headers) {
         Some(operation) => sqs::answer(&state, operation, &body).await,
         None => sns::answer(&state, &body),

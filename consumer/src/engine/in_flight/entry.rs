@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use upbeat_service::traces::TraceContext;
 
 use super::Lease;
 use crate::engine::permits::Permit;
@@ -23,6 +24,8 @@ pub(crate) struct Entry {
     pub(super) lease_until: Instant,
     /// The lease ended before it was extended: another consumer may have the message.
     pub(super) lost: bool,
+    /// The span in which its handler ran last, if there are traces.
+    pub(super) span: Option<TraceContext>,
     _permit: Permit,
 }
 
@@ -74,6 +77,7 @@ impl Entry {
             extend_at: Some(lease.extend_at),
             lease_until: lease.until,
             lost: false,
+            span: None,
             _permit: permit,
         }
     }

@@ -34,7 +34,7 @@ const ENCODED_IN_NAMES: &AsciiSet = &ENCODED
     .add(b'{')
     .add(b'}');
 
-/// Trace context (W3C), as the attributes of the same names carry it.
+/// Trace context (W3C) of the span in which the handler runs, or as the attributes of the same names carry it.
 const TRACE_CONTEXT: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
 /// All headers that tell of the message.
@@ -58,9 +58,12 @@ pub(super) fn headers(message: &Message) -> HeaderMap {
     for (name, attribute) in message.attributes().iter() {
         add(&format!("attribute-{}", percent_encode(name.as_bytes(), ENCODED_IN_NAMES)), value(attribute));
     }
-    for name in TRACE_CONTEXT {
-        if let Some(context) = verbatim(message, &name) {
-            headers.insert(name, context);
+    if let Some(context) = message.trace_context() {
+        let values = [Some(context.traceparent()), context.tracestate()];
+        for (name, value) in TRACE_CONTEXT.into_iter().zip(values) {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                headers.insert(name, value);
+            }
         }
     }
     let content_type = verbatim(message, &CONTENT_TYPE).unwrap_or_else(|| guess(message.body()));

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio::time::timeout;
+use upbeat_service::traces::TraceContext;
 
 use super::super::body::BodyError;
 use super::super::lines::{Line, Lines};
@@ -36,7 +37,12 @@ pub(super) type ParseLine = fn(&[u8]) -> Result<Message, BodyError>;
 
 /// Publishes line by line, and answers when all of them are settled. Waits while the buffer is full, and so does whoever
 /// sends.
-pub(super) async fn publish(producer: &Producer, body: Body, parse: ParseLine) -> Response {
+pub(super) async fn publish(
+    producer: &Producer,
+    body: Body,
+    parse: ParseLine,
+    parent: Option<TraceContext>,
+) -> Response {
     let max_line = producer.topic().max_bytes.saturating_mul(LINE_PER_MESSAGE);
     let mut lines = Lines::new(Incoming::new(body), max_line);
     let mut under_way = VecDeque::with_capacity(MAX_UNDER_WAY);
@@ -55,7 +61,7 @@ pub(super) async fn publish(producer: &Producer, body: Body, parse: ParseLine) -
         match message(line, parse, max_line) {
             Ok(None) => report.blank += 1,
             Err(error) => report.failed(number, error),
-            Ok(Some(message)) => match producer.enqueue(message).await {
+            Ok(Some(message)) => match producer.enqueue(message.trace_parent(parent.clone())).await {
                 Ok(ticket) => under_way.push_back((number, ticket)),
                 Err(error @ SendError::Refused(_)) => report.failed(number, error.to_string()),
                 // This line and all that follow are for another time.
