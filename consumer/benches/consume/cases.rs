@@ -38,7 +38,7 @@ pub(crate) fn measure_all(effort: &Effort) {
         table.measure(title, &case, check);
     }
     for watched in [upbeat::METRICS, upbeat::TRACES] {
-        let table = Table::new([watched, upbeat::NAME], effort.rounds);
+        let table = Table::new([watched, upbeat::NAME], effort);
         table.measure("200 B, 8 loops", &case(effort.part(1), SMALL, ms(0), 8, ms(0)), check);
     }
     // Fewer than a receive asks for, so that nothing calls for a second one beside it.

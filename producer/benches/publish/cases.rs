@@ -40,7 +40,7 @@ pub(crate) fn measure_all(effort: &Effort) {
     let watched = case(effort.part(1), SMALL, 0, 8);
     let most_requests = watched.messages.div_ceil(10) + watched.messages / 100 + SPARE_REQUESTS;
     for client in [upbeat::METRICS, upbeat::TRACES] {
-        let table = Table::new([client, upbeat::NAME], effort.rounds);
+        let table = Table::new([client, upbeat::NAME], effort);
         table.measure("200 B, 8 in flight", &watched, |client, run| check(client, run, most_requests));
     }
 }
