@@ -51,8 +51,8 @@ bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENC
 
 chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under load, and count what was lost (SEED, DURATION, RATE, ONLY …)
 	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
-	cargo build --release --package upbeat-chaos
-	UPBEAT_TEST_BINARIES=target/release target/release/chaos
+	cargo build --package upbeat-chaos
+	UPBEAT_TEST_BINARIES=target/release target/debug/chaos
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps

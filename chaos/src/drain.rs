@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 use upbeat_testkit::Signal;
 
 use crate::journal::Entry;
-use crate::scene::Scene;
+use crate::scene::{LOOKED_WITHIN, Scene};
 
 /// How long what was accepted may take to be handled, once everything is whole. The longest wait of either service after
 /// an error is half a minute.
@@ -44,7 +44,7 @@ pub async fn drain(scene: &mut Scene) -> anyhow::Result<()> {
     if counts.total() > 0 {
         scene.problems.push(format!("messages are left in the queue: {counts:?}"));
     }
-    let dead = scene.look_into(&scene.dead_letters().await, None).await;
+    let dead = scene.look_into(&scene.dead_letters().await, LOOKED_WITHIN, 1).await;
     scene.journal.write(dead.into_keys().map(|number| Entry::Dead { number }));
     scene.screen.line(&format!("drained after {:.1} s", began.elapsed().as_secs_f64()));
     Ok(())
@@ -86,7 +86,7 @@ async fn handle_all(scene: &mut Scene, deadline: Instant) {
             scene.problems.push(format!("the queue was not emptied within {DRAINED_WITHIN:?}: {counts:?}"));
             return;
         }
-        let dead = scene.look_into(&scene.dead_letters().await, Some(LOOK_LEASE)).await;
+        let dead = scene.look_into(&scene.dead_letters().await, LOOK_LEASE, 1).await;
         let misplaced = dead.values().filter(|poison| !**poison).count();
         if misplaced == 0 {
             break;

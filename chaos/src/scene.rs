@@ -26,7 +26,7 @@ const NAME: &str = "messages";
 const DEAD_LETTERS: &str = "messages-dlq";
 
 /// Longer than it takes to look at all messages of a queue.
-const LOOKED_WITHIN: i32 = 600;
+pub const LOOKED_WITHIN: Duration = Duration::from_mins(10);
 
 /// Services, broker, network, load, and what they write down.
 #[derive(Debug)]
@@ -149,22 +149,21 @@ impl Scene {
     }
 
     /// The numbers of all messages in a queue that nobody else receives from, and whether each is poison. They stay there,
-    /// invisible for so long.
-    pub async fn look_into(&self, queue: &Queue, visibility: Option<Duration>) -> BTreeMap<u64, bool> {
-        let seconds = visibility.map_or(LOOKED_WITHIN, |time| i32::try_from(time.as_secs()).unwrap_or(LOOKED_WITHIN));
-        let (mut found, mut count) = (BTreeMap::new(), 0);
-        loop {
+    /// invisible for so long. It ends when nothing comes any more for so many seconds.
+    pub async fn look_into(&self, queue: &Queue, visibility: Duration, quiet: u32) -> BTreeMap<u64, bool> {
+        let seconds = i32::try_from(visibility.as_secs()).unwrap_or(i32::MAX);
+        let (mut found, mut count, mut empty) = (BTreeMap::new(), 0, 0);
+        // What a consumer had received comes back when its lease ends.
+        while empty < quiet || queue.counts().await.total() as usize > count {
             let call = queue.client.receive_message().queue_url(&queue.url).max_number_of_messages(10);
             let received = call.wait_time_seconds(1).visibility_timeout(seconds).send().await;
             let received = received.ok().and_then(|answer| answer.messages).unwrap_or_default();
             let bodies = received.iter().filter_map(|message| message.body.as_deref());
             found.extend(bodies.filter_map(|body| recognise(self.seed, body)));
             count += received.len();
-            // What a consumer had received comes back when its lease ends.
-            if received.is_empty() && queue.counts().await.total() as usize <= count {
-                return found;
-            }
+            empty = if received.is_empty() { empty + 1 } else { 0 };
         }
+        found
     }
 
     /// Where journal, logs and spool are.
