@@ -7,19 +7,26 @@
 
 mod cases;
 mod raw_loop;
+mod scrape;
 mod upbeat;
 mod work;
 
+use tokio::runtime::Runtime;
 use upbeat_testkit::bench::{Client, Effort};
 
 fn main() {
     match Client::of_this_process() {
-        None => cases::measure_all(&Effort::asked_for()),
-        Some(client) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-            runtime.block_on(run(client));
+        None => {
+            let effort = Effort::asked_for();
+            cases::measure_all(&effort);
+            runtime().block_on(scrape::measure(effort.part(1)));
         }
+        Some(client) => runtime().block_on(run(client)),
     }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 async fn run(client: Client) {
