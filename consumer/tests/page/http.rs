@@ -19,7 +19,7 @@ impl Viewer {
         stream.write_all(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        timeout(LIMIT, stream.read_line(&mut line)).await.expect("an answer").unwrap();
+        timeout(LIMIT, stream.read_line(&mut line)).await.unwrap().unwrap();
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
         Self { status: status.unwrap_or_else(|| panic!("{line:?}")), stream }
     }
@@ -40,7 +40,7 @@ impl Viewer {
 
     async fn ends(mut self) {
         let mut rest = Vec::new();
-        timeout(LIMIT, self.stream.read_to_end(&mut rest)).await.expect("the stream ends").unwrap();
+        timeout(LIMIT, self.stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     }
 }
 
@@ -50,10 +50,7 @@ async fn all_parts_of_the_page_are_in_the_binary_and_nothing_may_come_from_elsew
     let service = command.start().await;
     let page = service.get("/").await;
     assert_eq!((page.status, &*page.headers["content-type"]), (200, "text/html; charset=utf-8"));
-    let parts = page.body.split(['"', '\'']).filter(|text| text.ends_with(".js") || text.ends_with(".css"));
-    let parts: Vec<_> = parts.chain(["plot.js", "icon.svg"]).collect();
-    assert_eq!(parts, ["page.css", "page.js", "plot.js", "icon.svg"]);
-    for part in parts.into_iter().chain([""]) {
+    for part in ["", "page.css", "page.js", "plot.js", "icon.svg"] {
         let answer = service.get(&format!("/{part}")).await;
         assert_eq!(answer.status, 200, "{part}");
         let policy = &answer.headers["content-security-policy"];
