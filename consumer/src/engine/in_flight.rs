@@ -268,6 +268,11 @@ impl InFlight {
         (counts, oldest)
     }
 
+    /// Whether a handler runs, or is to run.
+    pub(super) fn has_work(&self) -> bool {
+        self.lock().entries.values().any(|entry| matches!(entry.phase, Phase::Running | Phase::Waiting))
+    }
+
     /// How many messages are in our hands.
     pub(super) fn len(&self) -> usize {
         self.lock().entries.len()

@@ -86,6 +86,11 @@ impl Permits {
         Reservation { messages, bytes }
     }
 
+    /// Whether a receive waits for some of them.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.turn.try_lock().is_err()
+    }
+
     /// The expected size follows the largest message at once and falls back by and by. What exceeds it is over
     /// the limit by at most the receives that were under way when messages became larger.
     fn learn(&self, units: u32) {

@@ -50,6 +50,7 @@ struct Pending {
 /// Gathers orders into batches and sends them off, several at a time.
 pub(super) async fn settle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, mut orders: mpsc::Receiver<Order>) {
     // With permits for fewer than two batches, waiting for a full one would leave handlers idle.
+    let few_permits = engine.options.concurrency < 2 * MAX_BATCH;
     let enough_when_busy = if engine.info.fifo { 1 } else { (engine.options.concurrency / 2).clamp(1, MAX_BATCH) };
     let beat = engine.health.task("settler", TICK * 2);
     let (mut deletes, mut visibilities) = (Pending::new(Phase::Deleting), Pending::new(Phase::GivingBack));
@@ -95,7 +96,9 @@ pub(super) async fn settle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, mut 
                 }
             }
         }
-        let enough = if engine.stop.is_cancelled() { 1 } else { enough_when_busy };
+        // What is left of a batch may hold the permits that the next receive waits for, with no handler to add to it.
+        let held_up = || few_permits && engine.permits.are_wanted() && !engine.in_flight.has_work();
+        let enough = if engine.stop.is_cancelled() || held_up() { 1 } else { enough_when_busy };
         deletes.flush(&engine, enough);
         visibilities.flush(&engine, enough);
     }

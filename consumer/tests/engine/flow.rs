@@ -53,6 +53,24 @@ async fn a_consumer_with_few_permits_does_not_wait_for_full_batches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_batch_does_not_hold_up_the_next_receive_of_a_consumer_with_few_permits() {
+    for concurrency in [8, 10, 13, 19] {
+        let (queue, seen) = (queue("messages"), Seen::default());
+        (0..200).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+        let noted = seen.clone();
+        let running = Running::start(&queue, Options { concurrency, ..options() }, move |message: Message| {
+            noted.note(&message);
+            let slow = message.body().parse::<u32>().unwrap().is_multiple_of(3);
+            sleep(Duration::from_millis(if slow { 20 } else { 10 }))
+        });
+        let started = Instant::now();
+        until("the queue is empty", || queue.is_empty()).await;
+        assert!(started.elapsed() < Duration::from_secs(5), "{concurrency}: {:?}", started.elapsed());
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delete_waits_for_others_no_longer_than_the_batch_may() {
     for wait in [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(7)] {
         let (queue, seen) = (queue("messages"), Seen::default());
