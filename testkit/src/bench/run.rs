@@ -107,6 +107,10 @@ fn start(client: &str, case: &Case, url: &str, cpu: Option<usize>) -> Child {
     command.env_clear().env(VARIABLE, format!("{client}:{}{}", case.messages, numbers.collect::<String>()));
     // For those clients that trace.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    // How many traces are taken may be asked for; all are, otherwise.
+    for variable in ["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"] {
+        command.envs(std::env::var(variable).map(|value| (variable, value)));
+    }
     command.env("AWS_ENDPOINT_URL", url).env("AWS_REGION", "us-east-1");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
     command.envs(cpu.map(|cpu| (CPU, cpu.to_string())));
