@@ -36,6 +36,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use upbeat_service::metrics::Source;
 use upbeat_service::traces::TraceContext;
 use upbeat_service::{Backoff, Health, Metrics, Readiness, Traces};
 
@@ -48,7 +49,7 @@ use call::{CALL_TIMEOUT, Calls};
 use counts::Counts;
 pub use counts::Summary;
 use in_flight::{InFlight, Job, MessageId, Phase, Settlement};
-use meter::{Held, Look, Meter, Settled, Source};
+use meter::{Held, Look, Meter, Settled};
 use permits::Permits;
 use settle::Order;
 use spans::Spans;
@@ -128,7 +129,7 @@ pub(crate) async fn run<Q: Queue, H: Handler>(
     engine.spawn(settle::settle(Arc::clone(&engine), ordered));
     engine.spawn(lease::keep(Arc::clone(&engine)));
     if engine.meter.is_on() {
-        let source: Arc<dyn Source> = Arc::clone(&engine) as _;
+        let source: Arc<dyn Source<Look>> = Arc::clone(&engine) as _;
         engine.meter.watch(Arc::downgrade(&source));
         engine.spawn(depth::watch(Arc::clone(&engine)));
     }
@@ -236,7 +237,7 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
     }
 }
 
-impl<Q: Queue, H: Handler> Source for Engine<Q, H> {
+impl<Q: Queue, H: Handler> Source<Look> for Engine<Q, H> {
     fn look(&self) -> Option<Look> {
         let (messages, oldest) = self.in_flight.look();
         self.meter.look(Held {

@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use upbeat_service::metrics::Source;
 use upbeat_service::readiness::Condition;
 use upbeat_service::{Health, Metrics, Readiness, Traces};
 
 use crate::batch::MAX_ENTRIES;
 use crate::core::{Core, Counters, Options};
 use crate::engine;
-use crate::meter::{Meter, Source};
+use crate::meter::{Look, Meter};
 use crate::producer::{OVERHEAD, Producer, Way};
 use crate::publisher::Publisher;
 use crate::spool::{Spool, keep};
@@ -197,7 +198,7 @@ impl<P: Publisher> Builder<P> {
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let source: Arc<dyn Source> = Arc::clone(&core) as _;
+        let source: Arc<dyn Source<Look>> = Arc::clone(&core) as _;
         core.meter.watch(Arc::downgrade(&source));
         let (engine, inbox) = mpsc::channel(core.max_waiting());
         core.tasks.spawn(engine::run(Arc::clone(&core), publisher, inbox));

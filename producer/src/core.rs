@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use upbeat_service::metrics::Source;
 use upbeat_service::readiness::Condition;
 use upbeat_service::{Health, Traces};
 
 use crate::batch::MAX_ENTRIES;
 use crate::entry::Entry;
-use crate::meter::{Held, Look, Meter, Source};
+use crate::meter::{Held, Look, Meter};
 use crate::producer::OVERHEAD;
 use crate::publisher::Description;
 
@@ -65,7 +66,7 @@ impl Core {
     }
 }
 
-impl Source for Core {
+impl Source<Look> for Core {
     fn look(&self) -> Option<Look> {
         let buffer = self.options.buffer as usize;
         let buffer_taken = buffer.saturating_sub(self.room.available_permits());

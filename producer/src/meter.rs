@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use upbeat_service::Metrics;
-use upbeat_service::metrics::{Destination, Requests};
+use upbeat_service::metrics::{Destination, Requests, Source};
 use upbeat_service::page::{Recent, Seen};
 
 use crate::entry::Entry;
@@ -21,7 +21,7 @@ use crate::publisher::{FaultKind, Receipts};
 use crate::refusal::Refusal;
 pub(crate) use families::Code;
 use families::{HttpFamilies, ProducerFamilies};
-pub(crate) use look::{Held, Look, Source};
+pub(crate) use look::{Held, Look};
 
 /// How calls to the topic may fail.
 const ERRORS: [&str; 5] =
@@ -87,9 +87,9 @@ impl Meter {
     }
 
     /// What is worked out at a scrape is asked of this from now on.
-    pub(crate) fn watch(&self, source: Weak<dyn Source>) {
+    pub(crate) fn watch(&self, source: Weak<dyn Source<Look>>) {
         if let Some(on) = &self.0 {
-            on.families.gauges.watch(source);
+            on.families.gauges.0.watch(source);
         }
     }
 

@@ -13,6 +13,7 @@
 mod aws;
 mod endpoint;
 mod process;
+mod sources;
 mod state;
 mod text;
 
@@ -33,6 +34,7 @@ pub use prometheus_client::registry::Registry;
 
 pub use aws::{OK, Requests, Services};
 pub use endpoint::routes;
+pub use sources::{Look, Source, Sources};
 
 use crate::page::Recent;
 use crate::{Health, Readiness};

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use upbeat_service::Metrics;
-use upbeat_service::metrics::{Destination, Requests};
+use upbeat_service::metrics::{Destination, Requests, Source};
 use upbeat_service::page::{Recent, Seen};
 
 use super::in_flight::{Job, Phase};
@@ -19,7 +19,7 @@ use crate::message::CancelReason;
 use crate::outcome::Outcome;
 use crate::queue::{EntryError, ErrorKind, QueueDepth, QueueError, Received};
 use families::ConsumerFamilies;
-pub(super) use look::{Held, Look, Source};
+pub(super) use look::{Held, Look};
 
 /// How requests may fail.
 const ERRORS: [&str; 6] = [
@@ -143,9 +143,9 @@ impl Meter {
     }
 
     /// What is worked out at a scrape is asked of this from now on.
-    pub(super) fn watch(&self, source: Weak<dyn Source>) {
+    pub(super) fn watch(&self, source: Weak<dyn Source<Look>>) {
         if let Some(on) = &self.0 {
-            on.families.gauges.watch(source);
+            on.families.gauges.0.watch(source);
         }
     }
 

@@ -1,12 +1,10 @@
 //! What nobody has to keep: it is seen when it is asked for.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use upbeat_service::metrics::{Destination, gauges};
+use upbeat_service::metrics::{self, Destination, Sources, gauges};
 
 /// What a producer holds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,39 +35,15 @@ pub(super) struct SpoolLook {
     pub(super) failing: bool,
 }
 
-/// What can be looked at: a producer.
-pub(crate) trait Source: Send + Sync {
-    /// As it is now.
-    fn look(&self) -> Option<Look>;
-}
-
 /// All producers that are there.
-#[derive(Clone, Default)]
-pub(super) struct Gauges(Arc<Mutex<Vec<Weak<dyn Source>>>>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gauges(pub(super) Sources<Look>);
 
-impl Gauges {
-    pub(super) fn watch(&self, source: Weak<dyn Source>) {
-        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.retain(|source| source.strong_count() > 0);
-        sources.push(source);
+impl metrics::Look for Look {
+    fn destination(&self) -> &Destination {
+        &self.destination
     }
 
-    /// By topic: producers of one topic are seen as one.
-    fn look(&self) -> Vec<Look> {
-        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let looks = sources.iter().filter_map(Weak::upgrade).filter_map(|source| source.look());
-        let mut by_topic = BTreeMap::<Destination, Look>::new();
-        for look in looks {
-            match by_topic.get_mut(&look.destination) {
-                Some(sum) => sum.add(&look),
-                None => drop(by_topic.insert(look.destination.clone(), look)),
-            }
-        }
-        by_topic.into_values().collect()
-    }
-}
-
-impl Look {
     fn add(&mut self, other: &Self) {
         self.held.messages += other.held.messages;
         self.held.buffer_taken += other.held.buffer_taken;
@@ -98,7 +72,7 @@ impl SpoolLook {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let looks = self.look();
+        let looks = self.0.look();
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Look) -> Option<i64>| {
             let samples = looks.iter().filter_map(|look| Some((look.destination.clone(), value(look)?)));
@@ -128,11 +102,5 @@ impl Collector for Gauges {
         let ages = looks.iter().filter_map(|look| Some((look.destination.clone(), look.spool?.oldest_ms as f64 / 1e3)));
         let help = "Age of the oldest message on the disk.";
         gauges(&mut encoder, "producer_spool_oldest_message_age_seconds", help, ages)
-    }
-}
-
-impl fmt::Debug for Gauges {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Gauges").finish_non_exhaustive()
     }
 }

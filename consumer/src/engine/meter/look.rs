@@ -1,13 +1,11 @@
 //! What nobody has to keep: it is seen when it is asked for.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use upbeat_service::metrics::{Destination, gauges};
+use upbeat_service::metrics::{self, Destination, Sources, gauges};
 
 use crate::queue::QueueDepth;
 
@@ -34,39 +32,15 @@ pub(in crate::engine) struct Look {
     pub(super) depth: Option<QueueDepth>,
 }
 
-/// What can be looked at: an engine.
-pub(in crate::engine) trait Source: Send + Sync {
-    /// As it is now.
-    fn look(&self) -> Option<Look>;
-}
-
 /// All engines that are there.
-#[derive(Clone, Default)]
-pub(super) struct Gauges(Arc<Mutex<Vec<Weak<dyn Source>>>>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gauges(pub(super) Sources<Look>);
 
-impl Gauges {
-    pub(super) fn watch(&self, source: Weak<dyn Source>) {
-        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.retain(|source| source.strong_count() > 0);
-        sources.push(source);
+impl metrics::Look for Look {
+    fn destination(&self) -> &Destination {
+        &self.destination
     }
 
-    /// By queue: consumers of one queue are seen as one.
-    fn look(&self) -> Vec<Look> {
-        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let looks = sources.iter().filter_map(Weak::upgrade).filter_map(|source| source.look());
-        let mut by_queue = BTreeMap::<Destination, Look>::new();
-        for look in looks {
-            match by_queue.get_mut(&look.destination) {
-                Some(sum) => sum.add(&look),
-                None => drop(by_queue.insert(look.destination.clone(), look)),
-            }
-        }
-        by_queue.into_values().collect()
-    }
-}
-
-impl Look {
     fn add(&mut self, other: &Self) {
         let (sum, more) = (&mut self.held, &other.held);
         sum.messages.iter_mut().zip(more.messages).for_each(|(sum, more)| *sum += more);
@@ -82,7 +56,7 @@ impl Look {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let looks = self.look();
+        let looks = self.0.look();
         let mut out = Out { encoder: &mut encoder, looks: &looks };
         out.states(
             "sqs_in_flight_messages",
@@ -156,10 +130,4 @@ fn count(count: usize) -> i64 {
 
 fn bytes(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-impl fmt::Debug for Gauges {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Gauges").finish_non_exhaustive()
-    }
 }
