@@ -85,6 +85,27 @@ async fn a_delete_waits_for_others_no_longer_than_the_batch_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn few_permits_do_not_cost_a_delete_each() {
+    // The next receive has all the permits that it wants: a lone delete waits for others.
+    let (queue, seen) = (queue("messages"), Seen::default());
+    queue.send("alone").unwrap();
+    let started = Instant::now();
+    let running = Running::start(&queue, Options { concurrency: 12, ..options() }, seen.slow(Duration::ZERO));
+    until("it is deleted", || queue.is_empty()).await;
+    assert!(started.elapsed() >= options().max_batch_wait, "{:?}", started.elapsed());
+    running.stop().await;
+    // It has not, but another handler is about to end: both go in one.
+    let before = queue.requests().delete;
+    queue.send("100").unwrap();
+    queue.send("300").unwrap();
+    let slow = |message: Message| sleep(Duration::from_millis(message.body().parse().unwrap()));
+    let running = Running::start(&queue, Options { concurrency: 10, ..options() }, slow);
+    until("both are deleted", || queue.is_empty()).await;
+    assert_eq!(queue.requests().delete - before, 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_receives_come_back_full_there_are_more_at_a_time() {
     let (queue, seen) = (queue("messages"), Seen::default());
     let second = Duration::from_secs(1);
