@@ -147,11 +147,13 @@ async fn confirm<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, phase: Phase, 
             let result = results.next();
             engine.meter.told(phase, result.as_ref());
             if !engine.in_flight.is_current(&item.id, phase, &delivery) {
-                // What is visible at once may have come again before we hear that it is.
-                if phase == Phase::GivingBack && matches!(result, Some(Ok(()))) {
-                    engine.released();
+                match phase {
+                    Phase::Deleting => batch.push(item),
+                    // What is visible at once may have come again before we hear that it is. What is to become of it now
+                    // is another order's to tell.
+                    _ if matches!(result, Some(Ok(()))) => engine.released(),
+                    _ => {}
                 }
-                batch.push(item);
                 continue;
             }
             match result {

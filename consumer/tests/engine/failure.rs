@@ -61,6 +61,21 @@ async fn a_retry_comes_after_the_time_that_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_again_before_we_hear_that_it_is_released_is_released_once_a_try() {
+    let (queue, seen) = (MemoryQueue::new("messages"), Seen::default());
+    queue.set_faults(Faults { latency: Duration::ZERO..=Duration::from_millis(200), ..Faults::default() });
+    (0..50).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
+    let handler = seen.answering(|message| match message.attempt() {
+        1..4 => Outcome::Retry { after: Duration::ZERO },
+        _ => Outcome::Done,
+    });
+    let running = Running::start(&queue, Options { max_batch_wait: Duration::from_secs(2), ..options() }, handler);
+    until("the queue is empty", || queue.is_empty()).await;
+    let summary = running.stop().await;
+    assert_eq!((seen.count(), summary.handled, summary.released), (200, 50, 150));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_costs_that_message_a_retry_and_nothing_else() {
     let (queue, seen) = (queue("messages"), Seen::default());
     (0..50).for_each(|n| drop(queue.send(format!("{n}")).unwrap()));
