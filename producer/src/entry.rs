@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::message::{Attribute, Message};
 use crate::publisher::Description;
 use crate::refusal::Refusal;
-use crate::rules::{self, is_token};
+use crate::rules::{self, MAX_ATTRIBUTES, is_token};
 use crate::spans;
 
 /// The name of the attribute that carries a message's id.
@@ -101,6 +101,31 @@ impl Entry {
     #[must_use]
     pub fn deduplication_id(&self) -> Option<&str> {
         self.deduplication_id.as_deref()
+    }
+
+    /// Lets the message carry one more attribute, or another value of one, if the topic takes it. `false` if it does not.
+    pub(crate) fn carry(&mut self, name: &str, value: String, topic: &Description) -> bool {
+        let known = self.attributes.iter().position(|(known, _)| known == name);
+        let bytes = self.bytes - known.map_or(0, |at| attribute_bytes(&self.attributes[at]));
+        let attribute = (name.to_owned(), Attribute::String(value));
+        let bytes = bytes + attribute_bytes(&attribute);
+        // `id` is one, too.
+        if bytes > topic.max_bytes || known.is_none() && self.attributes.len() + 1 >= MAX_ATTRIBUTES {
+            return false;
+        }
+        self.bytes = bytes;
+        match known {
+            Some(at) => self.attributes[at] = attribute,
+            None => self.attributes.push(attribute),
+        }
+        true
+    }
+
+    /// Has the message carry no attribute of this name.
+    pub(crate) fn carry_no(&mut self, name: &str) {
+        if let Some(at) = self.attributes.iter().position(|(known, _)| known == name) {
+            self.bytes -= attribute_bytes(&self.attributes.remove(at));
+        }
     }
 
     /// With its span.

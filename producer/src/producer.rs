@@ -207,9 +207,14 @@ impl Producer {
     }
 
     fn check(&self, mut message: Message) -> Result<Entry, SendError> {
-        let begun = spans::begin(&self.core.traces, &mut message, &self.core.topic);
-        let checked = Entry::check(message, &self.core.topic, self.core.options.default_group.as_ref());
-        checked.map(|entry| entry.traced(begun)).map_err(|refusal| {
+        let Core { traces, topic, options, .. } = &*self.core;
+        let parent = message.trace_parent.take();
+        let checked = Entry::check(message, topic, options.default_group.as_ref());
+        let traced = checked.map(|mut entry| {
+            let begun = spans::begin(traces, parent, &mut entry, topic);
+            entry.traced(begun)
+        });
+        traced.map_err(|refusal| {
             self.core.counters.refused_at_once();
             let error = SendError::Refused(refusal);
             self.core.meter.not_taken(&error);

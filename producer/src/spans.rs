@@ -6,37 +6,31 @@ use std::borrow::Cow;
 use upbeat_service::Traces;
 use upbeat_service::traces::{Begun, Ended, KeyValue, SpanKind, TRACEPARENT, TRACESTATE, TraceContext};
 
-use crate::entry::{Entry, ID};
+use crate::entry::Entry;
 use crate::error::SendError;
-use crate::message::{Attribute, Message};
+use crate::message::Attribute;
 use crate::publisher::{Description, Receipt};
-use crate::rules::MAX_ATTRIBUTES;
-
-/// The type and length of what goes along, as SNS counts them.
-const TYPE: usize = "String".len();
-const LENGTH: usize = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".len();
-
-/// A `UUID` in text; longer ids are the sender's own.
-const ID_LENGTH: usize = 36;
 
 /// Begins a message's span, in the trace that the message came with or in one of its own, and lets the message carry it,
-/// as far as there is room: a message is never refused for its trace. `None` if traces are off.
-pub(crate) fn begin(traces: &Traces, message: &mut Message, topic: &Description) -> Option<Begun> {
+/// as far as there is room: a message is never refused for its trace. `None` if traces are off, or this one is not exported
+/// and began here: nobody needs to hear of it.
+pub(crate) fn begin(
+    traces: &Traces,
+    parent: Option<TraceContext>,
+    entry: &mut Entry,
+    topic: &Description,
+) -> Option<Begun> {
     if !traces.is_on() {
         return None;
     }
-    let parent = message.trace_parent.take().or_else(|| carried(&message.attributes));
-    let begun = traces.begin(parent)?;
+    let parent = parent.or_else(|| carried(entry.attributes()));
+    let begun = traces.begin_exported(parent, || entry.id().to_string().into())?;
     let context = begun.context();
-    if room(message, topic, TRACEPARENT.len() + TYPE + LENGTH) || has(message, TRACEPARENT) {
-        set(message, TRACEPARENT, context.traceparent());
+    if entry.carry(TRACEPARENT, context.traceparent(), topic) {
         match context.tracestate() {
-            Some(state) if has(message, TRACESTATE) || room(message, topic, TRACESTATE.len() + TYPE + state.len()) => {
-                set(message, TRACESTATE, state);
-            }
-            Some(_) => {}
+            Some(state) => _ = entry.carry(TRACESTATE, state, topic),
             // What came with another trace is not of this one.
-            None => message.attributes.retain(|(name, _)| name != TRACESTATE),
+            None => entry.carry_no(TRACESTATE),
         }
     }
     Some(begun)
@@ -104,29 +98,10 @@ fn end(
     });
 }
 
-fn has(message: &Message, wanted: &str) -> bool {
-    message.attributes.iter().any(|(name, _)| name == wanted)
-}
-
-/// Whether an attribute of so many bytes more would be taken.
-fn room(message: &Message, topic: &Description, more: usize) -> bool {
-    let id = ID.len() + TYPE + message.id.as_ref().map_or(ID_LENGTH, String::len);
-    let attributes = message.attributes.iter().map(|(name, value)| name.len() + value.data_type().len() + value.len());
-    // `id` is one, too.
-    message.attributes.len() + 1 < MAX_ATTRIBUTES
-        && message.body.len() + id + attributes.sum::<usize>() + more <= topic.max_bytes
-}
-
-fn set(message: &mut Message, name: &str, value: String) {
-    match message.attributes.iter_mut().find(|(known, _)| known == name) {
-        Some((_, known)) => *known = Attribute::String(value),
-        None => message.attributes.push((name.to_owned(), Attribute::String(value))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Message;
 
     #[derive(Debug)]
     struct Nowhere;
@@ -137,8 +112,21 @@ mod tests {
         }
     }
 
-    fn begin_on(message: &mut Message) -> Begun {
-        begin(&Traces::to(Nowhere, "test", "0"), message, &Description::standard("messages")).unwrap()
+    fn entry(message: Message) -> Entry {
+        Entry::check(message, &Description::standard("messages"), None).unwrap()
+    }
+
+    /// An entry with its span begun, which still is one that the topic takes.
+    fn begun(mut message: Message) -> (Entry, Begun) {
+        let (traces, topic) = (Traces::to(Nowhere, "test", "0"), Description::standard("messages"));
+        let parent = message.trace_parent.take();
+        let mut entry = entry(message);
+        let begun = begin(&traces, parent, &mut entry, &topic).unwrap();
+        let attributes = entry.attributes().iter().cloned();
+        let same =
+            attributes.fold(Message::new(entry.body()), |message, (name, value)| message.attribute_value(name, value));
+        assert_eq!(Entry::check(same, &topic, None).unwrap().bytes(), entry.bytes());
+        (entry, begun)
     }
 
     fn numbered(count: usize) -> Message {
@@ -147,42 +135,55 @@ mod tests {
 
     #[test]
     fn without_traces_a_message_is_left_as_it_is() {
-        let mut message = Message::new("x").attribute("traceparent", "mine");
-        assert_eq!(begin(&Traces::default(), &mut message, &Description::standard("messages")), None);
-        assert_eq!(message, Message::new("x").attribute("traceparent", "mine"));
+        let mut entry = entry(Message::new("x").attribute("traceparent", "mine"));
+        let before = entry.clone();
+        assert_eq!(begin(&Traces::default(), None, &mut entry, &Description::standard("messages")), None);
+        assert_eq!(entry, before);
     }
 
     #[test]
     fn a_message_carries_its_span_as_long_as_there_is_room_for_an_attribute() {
-        let mut message = numbered(8);
-        let begun = begin_on(&mut message);
-        assert_eq!(carried(&message.attributes).unwrap().traceparent(), begun.context().traceparent());
-        let mut full = numbered(9);
-        begin_on(&mut full);
-        assert_eq!(full, numbered(9));
-        assert!(Entry::check(full, &Description::standard("messages"), None).is_ok());
+        let (entry, begun_here) = begun(numbered(8));
+        assert_eq!(carried(entry.attributes()).unwrap().traceparent(), begun_here.context().traceparent());
+        assert_eq!(begun(numbered(9)).0.attributes().len(), 9);
     }
 
     #[test]
     fn a_message_of_the_largest_size_is_not_made_larger() {
         let topic = Description::standard("messages");
-        let mut message = Message::new("x".repeat(topic.max_bytes - (ID.len() + TYPE + ID_LENGTH)));
-        begin_on(&mut message);
-        assert!(message.attributes.is_empty());
-        assert!(Entry::check(message, &topic, None).is_ok());
+        let id = entry("x".into()).bytes() - 1;
+        assert!(begun(Message::new("x".repeat(topic.max_bytes - id))).0.attributes().is_empty());
+        let (name, short) = (TRACEPARENT, "short");
+        let body = "x".repeat(topic.max_bytes - id - name.len() - "String".len() - short.len());
+        let (entry, _) = begun(Message::new(body).attribute(name, short));
+        assert_eq!(entry.attributes(), [(name.to_owned(), Attribute::String(short.to_owned()))]);
     }
 
     #[test]
     fn the_trace_that_a_message_comes_with_goes_on() {
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let carried_by = |message: &Message| carried(&message.attributes).unwrap();
-        let mut by_attribute = Message::new("x").attribute(TRACEPARENT, parent).attribute(TRACESTATE, "a=b");
-        begin_on(&mut by_attribute);
-        assert_eq!(carried_by(&by_attribute).trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(carried_by(&by_attribute).tracestate().as_deref(), Some("a=b"));
-        assert_ne!(carried_by(&by_attribute).traceparent(), parent, "it is the message's own span");
-        let mut by_call = Message::new("x").trace_parent(TraceContext::parse(parent, None));
-        begin_on(&mut by_call);
-        assert_eq!(carried_by(&by_call).trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        let carried_by = |message: Message| carried(begun(message).0.attributes()).unwrap();
+        let by_attribute = carried_by(Message::new("x").attribute(TRACEPARENT, parent).attribute(TRACESTATE, "a=b"));
+        assert_eq!(by_attribute.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(by_attribute.tracestate().as_deref(), Some("a=b"));
+        assert_ne!(by_attribute.traceparent(), parent, "it is the message's own span");
+        let stateless = Message::new("x").attribute(TRACESTATE, "a=b").trace_parent(TraceContext::parse(parent, None));
+        let by_call = carried_by(stateless);
+        assert_eq!(by_call.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(by_call.tracestate(), None);
+    }
+
+    #[test]
+    fn what_begins_here_and_is_not_exported_is_carried_by_no_message() {
+        let (traces, topic) = (Traces::to(Nowhere, "test", "0"), Description::standard("messages"));
+        let mut entries = (0..1000).map(|_| entry("x".into())).collect::<Vec<_>>();
+        let begun = entries.iter_mut().filter_map(|entry| begin(&traces, None, entry, &topic)).count();
+        let carrying = entries.iter().filter(|entry| carried(entry.attributes()).is_some()).count();
+        assert_eq!(begun, carrying);
+        assert!((100..1000).contains(&begun), "{begun}: a hundred a second begin");
+        let parent = || TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", None);
+        let mut followed = entry("x".into());
+        assert!(begin(&traces, parent(), &mut followed, &topic).is_some_and(|begun| !begun.is_exported()));
+        assert!(carried(followed.attributes()).is_some_and(|context| !context.is_sampled()));
     }
 }

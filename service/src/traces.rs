@@ -2,7 +2,8 @@
 //!
 //! Off unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. OpenTelemetry's own variables say the rest: `OTEL_SERVICE_NAME`,
 //! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its argument, `OTEL_EXPORTER_OTLP_HEADERS` and `_TIMEOUT`,
-//! `OTEL_BSP_…`, `OTEL_SDK_DISABLED`. The protocol is http/protobuf.
+//! `OTEL_BSP_…`, `OTEL_SDK_DISABLED`. The protocol is http/protobuf. Unless a sampler is named, a hundred traces may begin here a
+//! second, and those that others began are followed.
 //!
 //! No message waits for any of it: a span that has ended is put into a queue of bounded length, or dropped if that is full;
 //! a thread of the SDK's own takes it from there. A collector that is away costs spans, and nothing else.
@@ -15,6 +16,7 @@ mod context;
 mod environment;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,6 +31,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanEvents, SpanLinks, SpanPr
 pub use opentelemetry_sdk::trace::{SpanData, SpanExporter as Exporter};
 
 pub use context::{TRACEPARENT, TRACESTATE, TraceContext};
+use context::{any_trace, trace_of};
 use environment::Sampling;
 
 /// Where spans go, if they go anywhere. Clones share the same way out.
@@ -46,7 +49,8 @@ struct Exporting {
 pub struct Begun {
     context: TraceContext,
     parent: Option<TraceContext>,
-    at: SystemTime,
+    /// Unset for a span that is not exported, of which nothing more is asked.
+    at: Option<SystemTime>,
 }
 
 /// What is to be said of a span that has ended.
@@ -90,26 +94,57 @@ impl Traces {
         self.0.is_some()
     }
 
-    /// Begins a span, in the trace of its parent or in one of its own. `None` if traces are off.
+    /// Begins the span of a message, in the trace of its parent, or in the message's own: that is known by the message's
+    /// id, so that whoever else has the message and exports as large a part of all traces exports the same ones. `None` if
+    /// traces are off.
     #[must_use]
-    pub fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
-        self.begin_at(parent, SystemTime::now())
+    pub fn begin<'a>(&self, parent: Option<TraceContext>, message: impl FnOnce() -> Cow<'a, str>) -> Option<Begun> {
+        let on = self.0.as_ref()?;
+        let context = if let Some(parent) = &parent {
+            parent.child(on.sampling.follows(parent))
+        } else {
+            let trace_id = trace_of(&message());
+            TraceContext::root(trace_id, on.sampling.takes(|| trace_id))
+        };
+        Some(Begun::now(context, parent))
     }
 
-    /// As [`begin`](Self::begin), for a span that began before.
+    /// As [`begin`](Self::begin), but `None` also where a trace would begin that is not exported: nobody needs to hear of it.
     #[must_use]
-    pub fn begin_at(&self, parent: Option<TraceContext>, at: SystemTime) -> Option<Begun> {
+    pub fn begin_exported<'a>(
+        &self,
+        parent: Option<TraceContext>,
+        message: impl FnOnce() -> Cow<'a, str>,
+    ) -> Option<Begun> {
+        if parent.is_some() {
+            return self.begin(parent, message);
+        }
         let on = self.0.as_ref()?;
-        let context = match &parent {
-            Some(parent) => parent.child(on.sampling.follows(parent)),
-            None => TraceContext::root(|trace_id| on.sampling.takes(trace_id)),
+        let trace_id = LazyCell::new(|| trace_of(&message()));
+        on.sampling.takes(|| *trace_id).then(|| Begun::now(TraceContext::root(*trace_id, true), None))
+    }
+
+    /// Begins, at an earlier time, the span of a call for several messages, which is in the trace of a single one or else in
+    /// its own. It is exported if one of these messages' spans is; if they have none, as any trace that begins here.
+    #[must_use]
+    pub fn begin_batch(&self, messages: usize, of: &[TraceContext], at: SystemTime) -> Option<Begun> {
+        let on = self.0.as_ref()?;
+        let parent = of.first().filter(|_| messages == 1).cloned();
+        let context = match (&parent, of) {
+            (Some(parent), _) => parent.child(on.sampling.follows(parent)),
+            (None, []) => {
+                let trace_id = any_trace();
+                TraceContext::root(trace_id, on.sampling.takes(|| trace_id))
+            }
+            (None, of) => TraceContext::root(any_trace(), of.iter().any(TraceContext::is_sampled)),
         };
+        let at = context.is_sampled().then_some(at);
         Some(Begun { context, parent, at })
     }
 
     /// Ends a span. What is said of it is only asked for if it is to be exported.
     pub fn end(&self, begun: Begun, ended: impl FnOnce() -> Ended) {
-        let Some(on) = self.0.as_ref().filter(|_| begun.context.is_sampled()) else { return };
+        let (Some(on), Some(start_time)) = (&self.0, begun.at) else { return };
         let Ended { name, kind, mut attributes, links, error } = ended();
         let status = match error {
             None => Status::Unset,
@@ -127,7 +162,7 @@ impl Traces {
             span_context: begun.context.into_inner(),
             span_kind: kind,
             name: name.into(),
-            start_time: begun.at,
+            start_time,
             end_time: SystemTime::now(),
             attributes,
             dropped_attributes_count: 0,
@@ -151,7 +186,18 @@ impl Begun {
     /// A span that began in another process or was lost sight of: it is known by its context alone.
     #[must_use]
     pub fn known_by(context: TraceContext) -> Self {
-        Self { context, parent: None, at: SystemTime::now() }
+        Self::now(context, None)
+    }
+
+    fn now(context: TraceContext, parent: Option<TraceContext>) -> Self {
+        let at = context.is_sampled().then(SystemTime::now);
+        Self { context, parent, at }
+    }
+
+    /// Whether it is exported when it has ended.
+    #[must_use]
+    pub const fn is_exported(&self) -> bool {
+        self.at.is_some()
     }
 
     /// Its place in the trace, for those that come after it.

@@ -91,10 +91,9 @@ pub(super) async fn handle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, job:
 impl<Q: Queue, H: Handler> Engine<Q, H> {
     /// Runs the handler once.
     async fn attempt(&self, job: &Job, attempt: u32, cancellation: Cancellation) -> Outcome {
-        let span = self.spans.process(job.payload.trace_context());
-        let trace = span.as_ref().map(|span| span.context().clone());
-        if let Some(trace) = &trace {
-            self.in_flight.traced(&job.delivery.message_id, trace);
+        let span = self.spans.process(&job.payload, &job.delivery.message_id);
+        if let Some(span) = span.as_ref().filter(|span| span.is_exported()) {
+            self.in_flight.traced(&job.delivery.message_id, span.context());
         }
         let started = Instant::now();
         let deadline = started + self.options.handler_timeout;
@@ -104,7 +103,7 @@ impl<Q: Queue, H: Handler> Engine<Q, H> {
             attempt,
             last_attempt: self.is_last(attempt),
             deadline,
-            trace,
+            trace: span.as_ref().map(|span| span.context().clone()),
             cancellation: cancellation.clone(),
         };
         let handling = AssertUnwindSafe(async { self.handler.handle(message).await }).catch_unwind();

@@ -238,7 +238,7 @@ impl InFlight {
         self.lock().entries.iter().map(|(id, entry)| (Arc::clone(id), entry.phase)).collect()
     }
 
-    /// A message's handler runs in this span.
+    /// A message's handler runs in this span, which is exported.
     pub(super) fn traced(&self, id: &str, span: &TraceContext) {
         if let Some(entry) = self.lock().entries.get_mut(id) {
             entry.span = Some(span.clone());

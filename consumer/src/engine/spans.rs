@@ -1,7 +1,7 @@
 //! Spans of the consumer: `receive`, `process` and `delete`, in the traces that messages carry.
 //!
 //! A process span is a child of the span that sent the message. Receives and deletes are of many messages, so they are linked
-//! to the spans of each; one of a single message belongs to its trace besides.
+//! to the spans of each that is exported; one of a single message belongs to its trace besides.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use upbeat_service::Traces;
 use upbeat_service::traces::{Begun, Ended, KeyValue, SpanKind, TraceContext};
 
+use crate::message::Payload;
 use crate::outcome::Outcome;
 use crate::queue::{QueueError, Received};
 
@@ -41,9 +42,12 @@ impl Spans {
         self.batch(since, "receive", "receive", messages.len(), of, error);
     }
 
-    /// A handler is about to begin.
-    pub(super) fn process(&self, sender: Option<TraceContext>) -> Option<Begun> {
-        self.traces.begin(sender)
+    /// A message's handler is about to begin.
+    pub(super) fn process(&self, payload: &Payload, message_id: &str) -> Option<Begun> {
+        if !self.traces.is_on() {
+            return None;
+        }
+        self.traces.begin(payload.trace_context(), || payload.id().unwrap_or(message_id).into())
     }
 
     /// The handler has ended like this.
@@ -97,14 +101,14 @@ impl Spans {
         of: Vec<TraceContext>,
         error: Option<&QueueError>,
     ) {
-        let parent = if messages == 1 { of.first().cloned() } else { None };
-        let Some(begun) = self.traces.begin_at(parent, since) else { return };
+        let Some(begun) = self.traces.begin_batch(messages, &of, since) else { return };
         self.traces.end(begun, || {
+            let links = of.into_iter().filter(TraceContext::is_sampled).collect();
             let mut attributes = self.attributes(name, kind);
             attributes
                 .push(KeyValue::new("messaging.batch.message_count", i64::try_from(messages).unwrap_or(i64::MAX)));
             let error = error.map(|error| (error.kind.as_str(), Cow::Owned(error.message.clone())));
-            Ended { name: format!("{name} {}", self.queue), kind: SpanKind::Client, attributes, links: of, error }
+            Ended { name: format!("{name} {}", self.queue), kind: SpanKind::Client, attributes, links, error }
         });
     }
 

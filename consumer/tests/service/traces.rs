@@ -16,10 +16,10 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
-use upbeat_testkit::{LocalStack, Options, Proxy, Resources, Service, Signal};
+use upbeat_testkit::{LocalStack, Options, Proxy, Resources, Service, ServiceCommand, Signal, eventually};
 
 use crate::{LIMIT, bodies, consumer, handled};
-use collector::{Collector, the, traced};
+use collector::{Collector, Span, the, traced};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SENDER: &str = "00f067aa0ba902b7";
@@ -184,6 +184,38 @@ async fn a_trace_survives_the_spool_and_a_crash() {
     assert!(publish.iter().chain(&process).all(|span| span.trace == TRACE), "{spans:?}");
     let published: BTreeSet<_> = publish.iter().map(|span| &span.id).collect();
     assert_eq!(process.iter().map(|span| &span.parent).collect::<BTreeSet<_>>(), published);
+}
+
+#[tokio::test]
+async fn of_a_part_of_all_traces_both_services_export_the_same() {
+    let localstack = LocalStack::shared().await;
+    let resources = Resources::make(localstack, Options::default()).await;
+    let collector = Collector::start().await;
+    let part = |service: ServiceCommand| {
+        let service = service.env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");
+        collector.watch(service.env("OTEL_TRACES_SAMPLER_ARG", "0.1"))
+    };
+    let producer = Service::producer(localstack).args(["--topic", &resources.topic, "--interval", "0"]);
+    let (producer, consumer) = (part(producer).start().await, part(consumer(localstack, &resources)).start().await);
+    producer.wait_ready().await;
+    let sent: Vec<_> = (0..300).map(|n| n.to_string()).collect();
+    assert_eq!(producer.post("/messages", format!("[{}]", sent.join(","))).await.status, 202);
+    consumer.wait_events("deleted", sent.len(), LIMIT).await;
+    for service in [&producer, &consumer] {
+        service.signal(Signal::SIGTERM);
+        assert_eq!(service.wait_exit(LIMIT).await, 0);
+    }
+    let traces = |spans: &[Span], name: String| -> BTreeSet<String> {
+        spans.iter().filter(|span| span.name == name).map(|span| span.trace.clone()).collect()
+    };
+    eventually("the same traces of both", LIMIT, async || {
+        let spans = collector.wait(&[]).await;
+        let published = traces(&spans, format!("publish {}", resources.topic));
+        let processed = traces(&spans, format!("process {}", resources.queue.name));
+        let some = (1..sent.len() / 2).contains(&published.len());
+        if some && published == processed { Ok(()) } else { Err(format!("{published:?} {processed:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

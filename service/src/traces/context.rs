@@ -1,6 +1,7 @@
 //! A span's place in its trace, as W3C's Trace Context writes it.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 use std::str::FromStr;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
@@ -42,10 +43,9 @@ impl TraceContext {
         context.is_valid().then_some(Self(context))
     }
 
-    /// A new trace; `sampled` says whether it is exported.
-    pub(super) fn root(sampled: impl FnOnce(TraceId) -> bool) -> Self {
-        let trace_id = TraceId::from_bytes(fastrand::u128(1..).to_be_bytes());
-        let flags = TraceFlags::default().with_sampled(sampled(trace_id));
+    /// The first span of a trace.
+    pub(super) fn root(trace_id: TraceId, sampled: bool) -> Self {
+        let flags = TraceFlags::default().with_sampled(sampled);
         Self(SpanContext::new(trace_id, new_span_id(), flags, false, TraceState::default()))
     }
 
@@ -92,6 +92,20 @@ impl TraceContext {
     }
 }
 
+/// A new trace.
+pub(super) fn any_trace() -> TraceId {
+    TraceId::from_bytes(fastrand::u128(1..).to_be_bytes())
+}
+
+/// The trace that begins with a message: the same whoever begins it.
+pub(super) fn trace_of(message: &str) -> TraceId {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(message.as_bytes());
+    let high = hasher.finish();
+    hasher.write_u8(0);
+    TraceId::from_bytes((u128::from(high) << 64 | u128::from(hasher.finish())).to_be_bytes())
+}
+
 fn new_span_id() -> SpanId {
     SpanId::from_bytes(fastrand::u64(1..).to_be_bytes())
 }
@@ -127,8 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_in_the_same_trace_whoever_begins_it() {
+        assert_eq!(trace_of("1"), trace_of("1"));
+        assert_ne!(trace_of("1"), trace_of("2"));
+    }
+
+    #[test]
     fn a_child_is_of_the_same_trace_and_another_span() {
-        let parent = TraceContext::root(|_| true);
+        let parent = TraceContext::root(any_trace(), true);
         let child = parent.child(true);
         assert_eq!(parent.0.trace_id(), child.0.trace_id());
         assert_ne!(parent.0.span_id(), child.0.span_id());

@@ -1,7 +1,8 @@
 //! What OpenTelemetry's environment variables say of traces.
 
 use std::env;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{SpanKind, TraceId};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -14,18 +15,37 @@ use super::client::Collector;
 /// How long a request to the collector may take, as the specification has it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many traces may begin here in a second unless a sampler is named. It is few enough to cost nothing to speak of under full load.
+const TRACES_A_SECOND: u32 = 100;
+
 /// Which traces are exported.
 #[derive(Debug)]
 pub(super) struct Sampling {
-    root: Sampler,
+    root: Root,
     /// Whoever began a trace decides for all of it.
     parent_decides: bool,
 }
 
+/// Which of the traces that begin here.
+#[derive(Debug)]
+enum Root {
+    Sampler(Sampler),
+    ASecond(Allowance),
+}
+
+/// So many a second.
+#[derive(Debug)]
+struct Allowance {
+    since: Instant,
+    /// The second, and how many were taken in it.
+    taken: AtomicU64,
+}
+
 impl Sampling {
-    /// `parentbased_always_on` if nothing else is said.
     pub(super) fn of_environment() -> Self {
-        let sampler = set("OTEL_TRACES_SAMPLER").unwrap_or_else(|| "parentbased_always_on".to_owned());
+        let Some(sampler) = set("OTEL_TRACES_SAMPLER") else {
+            return Self { root: Root::ASecond(Allowance::new()), parent_decides: true };
+        };
         let (parent_decides, root) = match sampler.strip_prefix("parentbased_") {
             Some(root) => (true, root),
             None => (false, sampler.as_str()),
@@ -39,18 +59,38 @@ impl Sampling {
                 Sampler::AlwaysOn
             }
         };
-        Self { root, parent_decides }
+        Self { root: Root::Sampler(root), parent_decides }
     }
 
     /// Whether a trace that begins here is exported.
-    pub(super) fn takes(&self, trace_id: TraceId) -> bool {
-        let asked = self.root.should_sample(None, trace_id, "", &SpanKind::Internal, &[], &[]);
-        asked.decision == SamplingDecision::RecordAndSample
+    pub(super) fn takes(&self, trace_id: impl FnOnce() -> TraceId) -> bool {
+        match &self.root {
+            Root::Sampler(sampler) => {
+                let asked = sampler.should_sample(None, trace_id(), "", &SpanKind::Internal, &[], &[]);
+                asked.decision == SamplingDecision::RecordAndSample
+            }
+            Root::ASecond(allowance) => allowance.take(allowance.since.elapsed()),
+        }
     }
 
     /// Whether a span with this parent is exported.
     pub(super) fn follows(&self, parent: &TraceContext) -> bool {
-        if self.parent_decides { parent.is_sampled() } else { self.takes(parent.clone().into_inner().trace_id()) }
+        if self.parent_decides { parent.is_sampled() } else { self.takes(|| parent.clone().into_inner().trace_id()) }
+    }
+}
+
+impl Allowance {
+    fn new() -> Self {
+        Self { since: Instant::now(), taken: AtomicU64::new(0) }
+    }
+
+    fn take(&self, now: Duration) -> bool {
+        let second = now.as_secs() << 32;
+        let one_more = |taken: u64| {
+            let taken = if taken & !u64::from(u32::MAX) == second { taken } else { second };
+            (taken < second + u64::from(TRACES_A_SECOND)).then_some(taken + 1)
+        };
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 }
 
@@ -89,4 +129,16 @@ fn first(variables: [&str; 2]) -> Option<String> {
 /// An empty variable counts as none, as the specification has it.
 fn set(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_traces_begin_in_a_second_and_as_many_in_the_next() {
+        let allowance = Allowance::new();
+        let taken = |millis| (0..1000).filter(|_| allowance.take(Duration::from_millis(millis))).count();
+        assert_eq!([taken(0), taken(999), taken(1000), taken(5500)], [100, 0, 100, 100]);
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     pub(super) lease_until: Instant,
     /// The lease ended before it was extended: another consumer may have the message.
     pub(super) lost: bool,
-    /// The span in which its handler ran last, if there are traces.
+    /// The span in which its handler ran last, if that is exported.
     pub(super) span: Option<TraceContext>,
     _permit: Permit,
 }
