@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::InstrumentationScope;
 pub use opentelemetry::trace::SpanKind;
-use opentelemetry::trace::{Link, SpanId, Status};
+use opentelemetry::trace::{Link, SpanId, Status, TraceId};
 pub use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::Resource;
 pub use opentelemetry_sdk::error::OTelSdkResult as Exported;
@@ -94,33 +94,39 @@ impl Traces {
         self.0.is_some()
     }
 
-    /// Begins the span of a message, in the trace of its parent, or in the message's own: that is known by the message's
-    /// id, so that whoever else has the message and exports as large a part of all traces exports the same ones. `None` if
-    /// traces are off.
+    /// Begins a span, in the trace of its parent or in one of its own. `None` if traces are off.
     #[must_use]
-    pub fn begin<'a>(&self, parent: Option<TraceContext>, message: impl FnOnce() -> Cow<'a, str>) -> Option<Begun> {
+    pub fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
+        self.begin_in(parent, any_trace)
+    }
+
+    /// As [`begin`](Self::begin), for a message. A trace of its own is known by the message's id, so that whoever else has
+    /// the message and exports as large a part of all traces exports the same ones.
+    #[must_use]
+    pub fn begin_message<'a>(&self, parent: Option<TraceContext>, id: impl FnOnce() -> Cow<'a, str>) -> Option<Begun> {
+        self.begin_in(parent, || trace_of(&id()))
+    }
+
+    fn begin_in(&self, parent: Option<TraceContext>, trace: impl FnOnce() -> TraceId) -> Option<Begun> {
         let on = self.0.as_ref()?;
         let context = if let Some(parent) = &parent {
             parent.child(on.sampling.follows(parent))
         } else {
-            let trace_id = trace_of(&message());
+            let trace_id = trace();
             TraceContext::root(trace_id, on.sampling.takes(|| trace_id))
         };
         Some(Begun::now(context, parent))
     }
 
-    /// As [`begin`](Self::begin), but `None` also where a trace would begin that is not exported: nobody needs to hear of it.
+    /// As [`begin_message`](Self::begin_message), but `None` also where a trace would begin that is not exported: nobody needs
+    /// to hear of it.
     #[must_use]
-    pub fn begin_exported<'a>(
-        &self,
-        parent: Option<TraceContext>,
-        message: impl FnOnce() -> Cow<'a, str>,
-    ) -> Option<Begun> {
+    pub fn begin_exported<'a>(&self, parent: Option<TraceContext>, id: impl FnOnce() -> Cow<'a, str>) -> Option<Begun> {
         if parent.is_some() {
-            return self.begin(parent, message);
+            return self.begin_message(parent, id);
         }
         let on = self.0.as_ref()?;
-        let trace_id = LazyCell::new(|| trace_of(&message()));
+        let trace_id = LazyCell::new(|| trace_of(&id()));
         on.sampling.takes(|| *trace_id).then(|| Begun::now(TraceContext::root(*trace_id, true), None))
     }
 

@@ -29,6 +29,10 @@ pub(crate) fn measure_all(effort: &Effort) {
     let rows = [
         ("200 B, 8 loops", case(effort.part(1), SMALL, ms(0), 8, ms(0))),
         ("200 B, 32 loops, latency 10 ms", case(effort.part(1), SMALL, ms(10), 32, ms(0))),
+        (
+            "the same, deletes beside receives",
+            Case { numbers: Work::deletes_beside(32), ..case(effort.part(1), SMALL, ms(10), 32, ms(0)) },
+        ),
         ("200 B, 32 loops, handler 20 ms", case(effort.part(2), SMALL, ms(0), 32, ms(20))),
         ("200 B, 32 loops, latency 10 ms, handler 20 ms", case(effort.part(2), SMALL, ms(10), 32, ms(20))),
         ("64 KiB, 8 loops", case(effort.part(5), LARGE, ms(0), 8, ms(0))),

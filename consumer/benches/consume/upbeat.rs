@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use upbeat_consumer::queue::MAX_BATCH;
 use upbeat_consumer::queue::sqs::SqsQueue;
 use upbeat_consumer::{Consumer, Message, Options};
 use upbeat_service::{Metrics, Traces, aws};
@@ -27,8 +26,7 @@ pub(crate) async fn consume(client: Client) {
         let client = Arc::clone(&client);
         async move { work.handle(&client, message.body()).await }
     };
-    // As many messages at a time as the loops have.
-    let options = Options { concurrency: work.loops * MAX_BATCH, ..Options::default() };
+    let options = Options { concurrency: work.concurrency, ..Options::default() };
     let mut consumer = Consumer::builder(queue).handler(handler).options(options);
     if metrics {
         consumer = consumer.metrics(&Metrics::of("bench", "0"));

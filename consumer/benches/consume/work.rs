@@ -3,24 +3,35 @@
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
+use upbeat_consumer::queue::MAX_BATCH;
 use upbeat_testkit::bench::Client;
 
 /// What a client is told, in this order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
-    /// Receives under way at most.
+    /// Of the raw loop: receives under way at most.
     pub(crate) loops: usize,
+    /// Ours: messages in flight at most.
+    pub(crate) concurrency: usize,
     /// How long each message takes besides its parsing.
     time: Duration,
 }
 
 impl Work {
+    /// As many messages at a time for both.
     pub(crate) fn numbers(loops: usize, time: Duration) -> Vec<usize> {
-        vec![loops, usize::try_from(time.as_millis()).unwrap()]
+        vec![loops, loops * MAX_BATCH, usize::try_from(time.as_millis()).unwrap()]
+    }
+
+    /// For us twice as many, since a message is in flight until its delete is confirmed: as many receives as the loops have,
+    /// and the deletes beside them.
+    pub(crate) fn deletes_beside(loops: usize) -> Vec<usize> {
+        vec![loops, 2 * loops * MAX_BATCH, 0]
     }
 
     pub(crate) fn of(client: &Client) -> Self {
-        Self { loops: client.number(0), time: Duration::from_millis(client.number(1) as u64) }
+        let [loops, concurrency, millis] = [0, 1, 2].map(|nth| client.number(nth));
+        Self { loops, concurrency, time: Duration::from_millis(millis as u64) }
     }
 
     pub(crate) async fn handle(self, client: &Client, body: &str) -> serde_json::Result<()> {

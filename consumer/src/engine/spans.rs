@@ -47,7 +47,7 @@ impl Spans {
         if !self.traces.is_on() {
             return None;
         }
-        self.traces.begin(payload.trace_context(), || payload.id().unwrap_or(message_id).into())
+        self.traces.begin_message(payload.trace_context(), || payload.id().unwrap_or(message_id).into())
     }
 
     /// The handler has ended like this.
