@@ -8,13 +8,11 @@
 //! | [`handle`] | runs the handler and decides what becomes of the message |
 //! | [`lease`] | keeps messages invisible to others meanwhile |
 //! | [`settle`] | tells the queue, in batches, until it has confirmed |
-//! | [`breaker`] | pauses receiving while every handler fails |
 //! | [`call`] | a limit and a watch around each call to the queue |
 //! | [`counts`] | what [`Summary`] is made of |
 //! | [`meter`] | what metrics are made of, and [`depth`], which asks how many messages wait |
 //! | [`spans`] | what traces are made of |
 
-mod breaker;
 mod call;
 mod counts;
 mod depth;
@@ -36,6 +34,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use upbeat_service::breaker::Breaker;
 use upbeat_service::metrics::Source;
 use upbeat_service::traces::TraceContext;
 use upbeat_service::{Backoff, Health, Metrics, Readiness, Traces};
@@ -44,7 +43,6 @@ use crate::handler::Handler;
 use crate::message::{CancelReason, Payload};
 use crate::options::Options;
 use crate::queue::{Queue, QueueInfo};
-use breaker::Breaker;
 use call::{CALL_TIMEOUT, Calls};
 use counts::Counts;
 pub use counts::Summary;

@@ -58,10 +58,12 @@ async fn liveness(State(health): State<Health>) -> Response {
 }
 
 async fn ready(State(readiness): State<Readiness>) -> Response {
-    match readiness.check() {
-        Ok(()) => Json(json!({"status": "READY"})).into_response(),
-        Err(reason) => down(&reason),
+    if let Err(reason) = readiness.check() {
+        return down(&reason);
     }
+    let mut said = readiness.notes();
+    said.insert("status", "READY".to_owned());
+    Json(said).into_response()
 }
 
 fn down(reason: &str) -> Response {

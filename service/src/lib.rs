@@ -10,16 +10,20 @@
 //! 8. [`healthcheck`](mod@healthcheck): the command that asks a running service, for images without a shell;
 //! 9. [`aws`]: the SDK set up once for all, and its errors in words;
 //! 10. [`connect`](mod@connect): waiting at start for what is not there yet;
-//! 11. [`backoff`]: how long to wait after a failure;
-//! 12. [`doctor`]: what a service needs, looked at once and reported to who runs it.
+//! 11. [`backoff`]: how long to wait after a failure, and [`breaker`]: when not to try at all;
+//! 12. [`endpoint`] and [`client`]: where requests are posted to, and by what;
+//! 13. [`doctor`]: what a service needs, looked at once and reported to who runs it.
 //!
 //! Nothing here knows of topics or queues.
 
 pub mod aws;
 pub mod backoff;
 pub mod board;
+pub mod breaker;
+pub mod client;
 pub mod connect;
 pub mod doctor;
+pub mod endpoint;
 pub mod health;
 pub mod healthcheck;
 pub mod http;
@@ -32,7 +36,9 @@ pub mod settings;
 pub mod traces;
 
 pub use backoff::Backoff;
+pub use breaker::Breaker;
 pub use connect::connect;
+pub use endpoint::Endpoint;
 pub use health::Health;
 pub use healthcheck::healthcheck;
 pub use lifecycle::{About, Service, Stopped, run};

@@ -57,7 +57,9 @@ impl Page {
     }
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
+/// A part of a page, with the headers that keep the page to its own parts.
+#[must_use]
+pub fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
     (headers(content_type), text)
 }
 

@@ -14,6 +14,7 @@ pub struct Readiness(Arc<Mutex<Conditions>>);
 struct Conditions {
     draining: bool,
     unmet: BTreeMap<&'static str, String>,
+    notes: BTreeMap<&'static str, String>,
 }
 
 /// One condition of [`Readiness`]; not met until it is said to be.
@@ -35,6 +36,17 @@ impl Readiness {
     #[must_use]
     pub fn met_condition(&self, name: &'static str) -> Condition {
         Condition { name, readiness: self.clone() }
+    }
+
+    /// Says something more on `/ready` that does not decide it, such as what the service works without.
+    pub fn note(&self, name: &'static str, note: impl Into<String>) {
+        self.lock().notes.insert(name, note.into());
+    }
+
+    /// What is said more.
+    #[must_use]
+    pub fn notes(&self) -> BTreeMap<&'static str, String> {
+        self.lock().notes.clone()
     }
 
     /// The service takes no more work from here on, for good.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::field::display;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use upbeat_service::backoff::exponential;
+use upbeat_service::breaker::Change;
 
 use super::Engine;
 use super::in_flight::{Job, Settlement};
@@ -35,8 +36,13 @@ pub(super) async fn handle<Q: Queue, H: Handler>(engine: Arc<Engine<Q, H>>, job:
     let mut cancellation = job.cancellation.clone();
     let settlement = loop {
         let outcome = engine.attempt(&job, attempt, cancellation.clone()).await;
-        if engine.breaker.record(matches!(outcome, Outcome::Done | Outcome::Reject { .. })) {
-            engine.meter.breaker_tripped();
+        match engine.breaker.record(matches!(outcome, Outcome::Done | Outcome::Reject { .. })) {
+            Some(Change::Paused { failures }) => {
+                warn!(failures, "every handler fails, receiving pauses");
+                engine.meter.breaker_tripped();
+            }
+            Some(Change::Over) => info!("handlers succeed again, receiving goes on"),
+            None => {}
         }
         let (after, error) = match outcome {
             Outcome::Done => break Settlement::Delete,

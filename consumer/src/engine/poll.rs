@@ -7,10 +7,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 use upbeat_service::Backoff;
+use upbeat_service::breaker::Gate;
 use uuid::Uuid;
 
 use super::Engine;
-use super::breaker::Gate;
 use super::call::CALL_TIMEOUT;
 use super::in_flight::{Admission, Lease, Settlement};
 use super::meter::Redelivered;

@@ -1,7 +1,6 @@
 //! The handler that posts each message to an HTTP endpoint.
 
 mod answer;
-mod endpoint;
 mod headers;
 
 use std::sync::Arc;
@@ -25,8 +24,8 @@ use tracing::info;
 use super::Handler;
 use crate::message::{Message, Payload};
 use crate::outcome::Outcome;
-pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use headers::PREFIX;
+pub use upbeat_service::endpoint::{Endpoint, InvalidEndpoint};
 
 /// How long an endpoint may take to answer, if not told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

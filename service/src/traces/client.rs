@@ -9,27 +9,20 @@ use anyhow::Context;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_http::{HttpClient, HttpError};
-use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::client::{Https, https};
+
 /// What is read of an answer; a collector says little.
 const MAX_ANSWER: usize = 1024 * 1024;
-
-/// Shorter than the keep-alive of common servers.
-const IDLE_CONNECTION: Duration = Duration::from_secs(4);
 
 /// A client for the exporter, whose thread has no runtime of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Collector {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Https,
     runtime: Handle,
     timeout: Duration,
     /// So that an outage costs a line, not a line a try.
@@ -39,23 +32,7 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(timeout: Duration) -> anyhow::Result<Self> {
         let runtime = Handle::try_current().context("no runtime to reach the collector by")?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(timeout));
-        let tls = ClientConfig::builder_with_provider(default_provider().into()).with_safe_default_protocol_versions();
-        let tls = tls.context("cannot set up TLS")?;
-        // Where the machine has no certificates, a collector that needs none can be reached all the same.
-        let tls = match tls.clone().with_native_roots() {
-            Ok(tls) => tls.with_no_client_auth(),
-            Err(_) => tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-        };
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let connector = tls.https_or_http().enable_http1().wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .build(connector);
-        Ok(Self { client, runtime, timeout, failing: Arc::default() })
+        Ok(Self { client: https(timeout)?, runtime, timeout, failing: Arc::default() })
     }
 
     /// Logs when the collector can't be reached any more, and when it can again.

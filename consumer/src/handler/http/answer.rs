@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use http::header::{HeaderMap, LOCATION};
 use http::response::Parts;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
+use upbeat_service::client::retry_after;
 
 use crate::outcome::Outcome;
 
@@ -60,15 +61,6 @@ async fn beginning<B: BodyExt<Data = Bytes>>(body: B) -> Vec<u8> {
     read
 }
 
-/// How long to wait, if the answer says so. A time that is over says nothing: taken by its word, it would be a try
-/// after another without a pause.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = value.parse().ok().map(Duration::from_secs);
-    let until = || httpdate::parse_http_date(value).ok()?.duration_since(now).ok();
-    seconds.or_else(until).filter(|after| !after.is_zero())
-}
-
 fn text(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let location = headers.get(LOCATION).filter(|_| status.is_redirection());
     let redirect = location.map_or_else(String::new, |location| {
@@ -78,31 +70,5 @@ fn text(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     match told.trim() {
         "" => format!("the endpoint answered {status}{redirect}"),
         told => format!("the endpoint answered {status}{redirect}: {told}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_in_the_future() {
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let after = |value: &str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_bytes(value.as_bytes()).unwrap())]);
-            retry_after(&headers, now)
-        };
-        assert_eq!(after("120"), Some(Duration::from_mins(2)));
-        assert_eq!(after("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_mins(1)));
-        for nothing in
-            ["0", "-1", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:00:00 GMT", "soon", "", "\u{ff}"]
-        {
-            assert_eq!(after(nothing), None, "{nothing}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Where messages are posted to.
+//! Where requests are posted to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 /// An `http` or `https` URL. A user and password in it are sent as basic authorization and shown nowhere.
 ///
 /// ```
-/// use upbeat_consumer::handler::http::Endpoint;
+/// use upbeat_service::Endpoint;
 ///
 /// let endpoint: Endpoint = "https://me:secret@example.com/orders?from=queue".parse().unwrap();
 /// assert_eq!(endpoint.to_string(), "https://example.com/orders?from=queue");
@@ -30,15 +30,21 @@ pub struct Endpoint {
 pub struct InvalidEndpoint;
 
 impl Endpoint {
-    pub(super) const fn uri(&self) -> &Uri {
+    /// The URL, without user and password.
+    #[must_use]
+    pub const fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    pub(super) const fn authorization(&self) -> Option<&HeaderValue> {
+    /// What user and password were, as a header.
+    #[must_use]
+    pub const fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
 
-    pub(super) fn is_https(&self) -> bool {
+    /// Whether it is reached by TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 }
