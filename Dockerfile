@@ -1,7 +1,8 @@
-# The images of both services:
+# The images of the services:
 #
 #   docker build -t producer:0.1.0 --target producer .
 #   docker build -t consumer:0.1.0 --target consumer .
+#   docker build -t shout:0.1.0 --target shout .
 #
 # The classic builder and BuildKit take it alike, so nothing in it is BuildKit's alone. What is slow, the dependencies, is
 # a layer of its own that only Cargo.toml and Cargo.lock can spoil.
@@ -24,11 +25,11 @@ ENV CARGO_INCREMENTAL=0
 COPY --from=manifests /manifests .
 # Our own empty crates are taken out again: cargo goes by the time of a file, and files that were checked out before this
 # ran would pass for built.
-RUN cargo build --release --locked --bins --package upbeat-producer --package upbeat-consumer \
+RUN cargo build --release --locked --bins --package upbeat-producer --package upbeat-consumer --package upbeat-shout \
     && cargo clean --release --workspace
 COPY . .
-RUN cargo build --release --locked --bins --package upbeat-producer --package upbeat-consumer \
-    && target/release/producer --version && target/release/consumer --version
+RUN cargo build --release --locked --bins --package upbeat-producer --package upbeat-consumer --package upbeat-shout \
+    && target/release/producer --version && target/release/consumer --version && target/release/shout --version
 
 # What runs: curl is for people, as in `kubectl exec deploy/producer -- curl http://0.0.0.0:5000/health`.
 FROM debian:bookworm-slim AS runtime
@@ -60,3 +61,11 @@ LABEL org.opencontainers.image.title="Upbeat consumer" \
       org.opencontainers.image.description="Handles and deletes the messages of an Amazon SQS queue" \
       org.opencontainers.image.version=0.1.0
 ENTRYPOINT ["consumer"]
+
+FROM runtime AS shout
+COPY --from=build /build/target/release/shout /usr/local/bin/
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["shout", "healthcheck"]
+LABEL org.opencontainers.image.title="Upbeat shout" \
+      org.opencontainers.image.description="Reverses and capitalises text over HTTP" \
+      org.opencontainers.image.version=0.1.0
+ENTRYPOINT ["shout"]

@@ -105,6 +105,7 @@ impl Known {
             let board = match name {
                 "producer" => &upbeat_producer::BOARD,
                 "consumer" => &upbeat_consumer::BOARD,
+                "shout" => &upbeat_shout::BOARD,
                 other => bail!("nothing is known of a service named {other}"),
             };
             let version = scrape.label("upbeat_build_info", "version").unwrap_or_default().to_owned();

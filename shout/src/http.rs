@@ -1,0 +1,245 @@
+//! `POST /`, and the description of the interface with a page to try it.
+
+mod docs;
+mod openapi;
+mod problem;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use upbeat_service::Metrics;
+use utoipa::ToSchema;
+
+use crate::meter::HttpMeter;
+use crate::shouter::{From, Shouted, Shouter};
+use problem::Problem;
+
+/// How long a request may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Requests that are larger are read so many at a time, so that what is read takes memory for no more than these.
+const SMALL: u64 = 64 * 1024;
+const MAX_READING: usize = 32;
+
+const JSON: &str = "application/json";
+
+/// How the answer was had (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What requests are answered from. Clones are of the same.
+#[derive(Clone, Debug)]
+pub struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shouter: Shouter,
+    max_body: usize,
+    reading: Semaphore,
+    under_way: TaskTracker,
+    meter: HttpMeter,
+}
+
+impl Gateway {
+    /// Bodies may have this many bytes.
+    #[must_use]
+    pub fn new(shouter: Shouter, max_body: usize, metrics: &Metrics) -> Self {
+        Self(Arc::new(Inner {
+            shouter,
+            max_body,
+            reading: Semaphore::new(MAX_READING),
+            under_way: TaskTracker::new(),
+            meter: HttpMeter::new(metrics),
+        }))
+    }
+
+    /// Waits until no request is under way.
+    pub async fn idle(&self) {
+        self.0.under_way.close();
+        self.0.under_way.wait().await;
+    }
+
+    /// How many requests are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.0.under_way.len()
+    }
+}
+
+/// The routes of shout.
+pub fn routes(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/", post(shout).with_state(gateway))
+        .route("/openapi.json", get(openapi::openapi))
+        .merge(docs::routes())
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .fallback(problem::not_found)
+}
+
+/// A text.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Text, example = json!({"data": "test"}))]
+struct Text<'a> {
+    /// The text itself.
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+}
+
+/// Reverses a text and capitalises it
+///
+/// By user-perceived characters: a letter with its accents, a flag, a family of emoji stay what they are. Whatever the
+/// content type, the body is JSON.
+#[utoipa::path(
+    post,
+    path = "/",
+    tag = "shout",
+    request_body(content = Text, content_type = "application/json"),
+    responses(
+        (status = 200, description = "the text, reversed and in capitals", body = Text,
+            headers(("cache-status" = String, description = "whether it was in the cache, by RFC 9211"))),
+        (status = 400, description = "not JSON, or not arrived whole", body = Problem, content_type = problem::CONTENT),
+        (status = 408, description = "not arrived in time", body = Problem, content_type = problem::CONTENT),
+        (status = 413, description = "too large", body = Problem, content_type = problem::CONTENT),
+        (status = 422, description = "JSON, and no object with a text as its data", body = Problem,
+            content_type = problem::CONTENT),
+        (status = 502, description = "the upstream fails, or its answer is no use", body = Problem,
+            content_type = problem::CONTENT, headers(("retry-after" = u32, description = "seconds"))),
+        (status = 503, description = "the upstream is not asked for now, or too many wait for it", body = Problem,
+            content_type = problem::CONTENT, headers(("retry-after" = u32, description = "seconds"))),
+        (status = 504, description = "the upstream has not answered in time", body = Problem,
+            content_type = problem::CONTENT, headers(("retry-after" = u32, description = "seconds"))),
+    ),
+)]
+async fn shout(State(gateway): State<Gateway>, request: Request) -> Response {
+    let Gateway(inner) = gateway;
+    let _under_way = inner.under_way.token();
+    let answer = inner.answer(request.into_body()).await.unwrap_or_else(IntoResponse::into_response);
+    inner.meter.answered(answer.status().as_u16());
+    answer
+}
+
+impl Inner {
+    async fn answer(&self, body: Body) -> Result<Response, Problem> {
+        let body = self.read(body).await?;
+        let Text { data } = parse(&body)?;
+        let began = Instant::now();
+        let shouted = self.shouter.shout(&data).await;
+        self.meter.shouted(shouted.as_ref().ok().map(|shouted| shouted.from), began.elapsed());
+        let Shouted { text, from } = shouted?;
+        let status = match from {
+            From::Cache => "shout; hit",
+            From::Shared => "shout; fwd=miss; collapsed",
+            From::Upstream | From::Here => "shout; fwd=miss",
+        };
+        // A struct with a text can always be written.
+        let answer = serde_json::to_vec(&Text { data: Cow::Borrowed(&text) }).unwrap_or_default();
+        let headers = [(CONTENT_TYPE, JSON), (CACHE_STATUS, status), (CACHE_CONTROL, "no-store")];
+        Ok((headers, answer).into_response())
+    }
+
+    async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let size = body.size_hint();
+        if size.lower() > self.max_body as u64 {
+            return Err(self.too_large());
+        }
+        let is_small = size.upper().is_some_and(|most| most <= SMALL);
+        let read = async {
+            // Never closed, so it is there.
+            let _reading = if is_small { None } else { self.reading.acquire().await.ok() };
+            Limited::new(body, self.max_body).collect().await
+        };
+        let read = timeout(READ_TIMEOUT, read).await;
+        let read = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"))?;
+        read.map(http_body_util::Collected::to_bytes).map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                self.too_large()
+            } else {
+                Problem::new(StatusCode::BAD_REQUEST, format!("the request did not arrive whole: {error}"))
+            }
+        })
+    }
+
+    fn too_large(&self) -> Problem {
+        let most = format!("a request may have at most {} bytes", self.max_body);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, most)
+    }
+}
+
+/// The text of a request.
+fn parse(body: &[u8]) -> Result<Text<'_>, Problem> {
+    let not_json = |error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"));
+    let wanted = r#"the body must be an object such as {"data": "test"}"#;
+    let other_shape = |why: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{wanted}{why}"));
+    match serde_json::from_slice::<Text<'_>>(body) {
+        // A struct may be an array, too, as serde reads it.
+        Ok(_) if body.trim_ascii_start().first() != Some(&b'{') => Err(other_shape("")),
+        Ok(text) => Ok(text),
+        Err(error) if error.classify() == Category::Data => {
+            // What comes behind the fault has not been looked at.
+            serde_json::from_slice::<IgnoredAny>(body).map_err(not_json)?;
+            Err(other_shape(&format!(": {error}")))
+        }
+        Err(error) => Err(not_json(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_a_text_or_told_apart_into_not_json_and_another_shape() {
+        for (body, text) in [
+            (r#"{"data": "test"}"#, "test"),
+            (r#" {"more": [1, {}], "data": ""}"#, ""),
+            (r#"{"data": "\u00e9\ud83d\ude00\n"}"#, "é😀\n"),
+            ("\t\n{\"data\":\"ß\"}\r\n", "ß"),
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap().data, text, "{body}");
+        }
+        let status = |body: &[u8]| parse(body).unwrap_err().status.as_u16();
+        for body in [
+            &b""[..],
+            b"test",
+            b"{",
+            br#"{"data": "test"#,
+            br#"{"data": "test"} x"#,
+            br#"{"data": 1, "#,
+            br#"{"data": "\ud800"}"#,
+            b"{\"data\": \"\xff\"}",
+            b"\xef\xbb\xbf{\"data\": \"a\"}",
+            br#"["test""#,
+        ] {
+            assert_eq!(status(body), 400, "{}", String::from_utf8_lossy(body));
+        }
+        for body in [
+            r#"["test"]"#,
+            r#""test""#,
+            "null",
+            "{}",
+            r#"{"data": null}"#,
+            r#"{"data": 1}"#,
+            r#"{"data": ["test"]}"#,
+            r#"{"Data": "test"}"#,
+            r#"{"data": "a", "data": "b"}"#,
+        ] {
+            assert_eq!(status(body.as_bytes()), 422, "{body}");
+        }
+    }
+}
