@@ -60,13 +60,9 @@ impl Gateway {
     /// Bodies may have this many bytes.
     #[must_use]
     pub fn new(shouter: Shouter, max_body: usize, metrics: &Metrics) -> Self {
-        Self(Arc::new(Inner {
-            shouter,
-            max_body,
-            reading: Semaphore::new(MAX_READING),
-            under_way: TaskTracker::new(),
-            meter: HttpMeter::new(metrics),
-        }))
+        let under_way = TaskTracker::new();
+        let meter = HttpMeter::new(metrics, &under_way);
+        Self(Arc::new(Inner { shouter, max_body, reading: Semaphore::new(MAX_READING), under_way, meter }))
     }
 
     /// Waits until no request is under way.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio_util::task::TaskTracker;
 use upbeat_service::Metrics;
 use upbeat_service::breaker::Breaker;
 
@@ -22,8 +23,10 @@ use families::{CacheFamilies, Code, HttpFamilies, Operation, Outcome, Reason, So
 pub(crate) struct HttpMeter(Arc<HttpFamilies>);
 
 impl HttpMeter {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self(metrics.families())
+    pub(crate) fn new(metrics: &Metrics, under_way: &TaskTracker) -> Self {
+        let families: Arc<HttpFamilies> = metrics.families();
+        families.look.watch(under_way.clone());
+        Self(families)
     }
 
     pub(crate) fn answered(&self, code: u16) {
@@ -69,6 +72,7 @@ impl CacheMeter {
     pub(crate) fn redis_up(&self, up: bool) {
         let gauge: &Gauge = &self.families.redis_up;
         gauge.set(i64::from(up));
+        self.families.look_at_redis.watch(gauge.clone());
     }
 
     pub(crate) fn watch(&self, kept: &moka::future::Cache<String, Arc<str>>) {

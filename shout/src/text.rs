@@ -3,18 +3,27 @@
 //! # What holds
 //!
 //! *User-perceived characters* are the extended grapheme clusters of Unicode's UAX #29: a letter with its accents, a family
-//! of emoji, a flag, CR LF. [`reversed`] gives the very clusters of the text in reverse order, each as it was inside: it adds
-//! nothing, loses nothing, and of two texts that differ it makes two that differ.
+//! of emoji, a flag, CR LF. [`reversed`] gives the very clusters of the text in reverse order, each as it is inside, with
+//! nothing added or lost. [`capitalised`] then goes letter by letter, without a look at its neighbours or at a language. So an
+//! answer is the text's clusters in reverse order, each in capitals.
 //!
-//! Where two clusters that were not neighbours in that order meet, they may become one when the result is read anew, since
-//! clusters end where their neighbours say so. These are such pairs, written `a|b` for a text in which they were apart:
-//! LF|CR, which becomes CR LF; a cluster at the text's very beginning that is made of marks only, or a lone half flag, jamo,
-//! or prepended sign, which joins what is now before or behind it. So reversing twice brings the text back if all clusters of
-//! the result are those that were put there, which is so for all texts without such characters; but not in general.
+//! Where clusters end depends on their neighbours, so a result that is read anew may have other ones than were put there.
+//! That takes one of these in the text, where they have nothing to join, and find it in the reverse order:
 //!
-//! Capitalising is Unicode's full mapping, in no language: `ß` becomes `SS`, `ŉ` `ʼN`, `ﬁ` `FI`, so that what was one
-//! cluster may be two. It comes after the reversing, and goes cluster by cluster; one case looks at neighbours, the Greek
-//! final sigma, and only when making small letters.
+//! | in the text | example | reversed, it is read as |
+//! | --- | --- | --- |
+//! | LF, and CR behind it | `\n` `\r` | one line end, `\r\n` |
+//! | half a flag, beside flags | 🇨🇭 🇩 | other pairs, 🇩🇨 🇭 |
+//! | a mark or joiner at the beginning, or behind a line end or control character | `\n` ◌́ `a` … | the accent of what is now before it |
+//! | a joiner behind the emoji at a cluster's end | 😀 😀+joiner | one emoji |
+//! | letters of Hangul that are no syllable yet | ᅡ ᄀ | the syllable ᄀ+ᅡ |
+//! | a sign that is written before its number, at the end or before a control character | `1` U+0600 | one with the number |
+//! | a letter of an Indic script that ends in a virama | क क् | a conjunct |
+//!
+//! Of texts without these the result has exactly the clusters of the text, and reversing it again brings the text back.
+//!
+//! Capitalising is Unicode's full mapping: `ß` becomes `SS`, `ŉ` `ʼN`, `ﬁ` `FI`, two clusters each, in the order in which they
+//! are read.
 
 use unicode_segmentation::UnicodeSegmentation;
 

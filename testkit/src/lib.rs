@@ -8,7 +8,8 @@
 //! 6. [`count`](mod@count): [`Count`], what was sent against what was handled;
 //! 7. [`examples`]: [`Examples`], what a package's examples print;
 //! 8. [`browser`]: [`Browser`], to look at a page as a person does;
-//! 9. [`wait`]: waiting with a limit, for whatever the rest has no method for.
+//! 9. [`redis`]: [`Redis`], a server of one's own;
+//! 10. [`wait`]: waiting with a limit, for whatever the rest has no method for.
 //!
 //! For benches, [`target`]: [`Target`], an SNS and SQS that is faster than any client, and [`mod@bench`], which measures one.
 //!
@@ -54,6 +55,7 @@ pub mod port;
 pub mod process;
 pub mod proxy;
 pub mod queue;
+pub mod redis;
 pub mod resources;
 pub mod target;
 pub mod wait;
@@ -67,6 +69,7 @@ pub use nix::sys::signal::Signal;
 pub use process::{Event, Service, ServiceCommand};
 pub use proxy::{Proxy, Spoil};
 pub use queue::Queue;
+pub use redis::Redis;
 pub use resources::{Options, Resources};
 pub use target::Target;
 pub use wait::eventually;

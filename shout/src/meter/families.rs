@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use tokio_util::task::TaskTracker;
 use upbeat_service::breaker::Breaker;
 use upbeat_service::metrics::{Families, Histograms, Registry, counters, durations, histograms};
 
@@ -25,6 +26,7 @@ const QUICK: [f64; 15] =
 pub(super) struct HttpFamilies {
     pub(super) requests: Family<Code, Counter>,
     pub(super) duration: Histograms<Source>,
+    pub(super) look: Look<TaskTracker>,
 }
 
 /// What the cache does.
@@ -33,6 +35,7 @@ pub(super) struct CacheFamilies {
     pub(super) lookups: Family<Outcome, Counter>,
     pub(super) redis_errors: Family<Operation, Counter>,
     pub(super) redis_up: Gauge,
+    pub(super) look_at_redis: Look<Gauge>,
     pub(super) look: Look<moka::future::Cache<String, Arc<str>>>,
 }
 
@@ -79,7 +82,9 @@ impl Families for HttpFamilies {
         }
         let help = "From when the text was there to its answer, by where that came from";
         let duration = histograms(registry, "shout_duration_seconds", help, || Histogram::new(QUICK));
-        Self { requests, duration }
+        let look = Look::default();
+        registry.register_collector(Box::new(look.clone()));
+        Self { requests, duration, look }
     }
 }
 
@@ -88,11 +93,11 @@ impl Families for CacheFamilies {
         let lookups = counters(registry, "shout_cache_lookups", "What was looked for in the cache");
         let help = "What Redis did not do, or did badly";
         let redis_errors = counters(registry, "shout_redis_errors", help);
-        let redis_up = Gauge::default();
+        let look_at_redis = Look::default();
+        registry.register_collector(Box::new(look_at_redis.clone()));
         let look = Look::default();
-        registry.register("shout_redis_up", "Whether Redis is asked; 0 also where there is none", redis_up.clone());
         registry.register_collector(Box::new(look.clone()));
-        Self { lookups, redis_errors, redis_up, look }
+        Self { lookups, redis_errors, redis_up: Gauge::default(), look_at_redis, look }
     }
 }
 
@@ -107,6 +112,19 @@ impl Families for UpstreamFamilies {
         let look = Look::<(Arc<Room>, Arc<Breaker>)>::default();
         registry.register_collector(Box::new(look.clone()));
         Self { tries, duration, rejected, trips: pauses, look }
+    }
+}
+
+impl Held for Gauge {
+    fn gauges(&self) -> Vec<super::look::Sample> {
+        vec![("shout_redis_up", "Whether Redis is asked, and not left alone after failures", None, self.get())]
+    }
+}
+
+impl Held for TaskTracker {
+    fn gauges(&self) -> Vec<super::look::Sample> {
+        let under_way = i64::try_from(self.len()).unwrap_or(i64::MAX);
+        vec![("shout_requests_under_way", "Requests that are not answered yet", None, under_way)]
     }
 }
 

@@ -54,6 +54,13 @@ impl Service {
         ServiceCommand::new("consumer", endpoint)
     }
 
+    /// A shout, which knows nothing of AWS, to be set and started.
+    #[must_use]
+    pub fn shout() -> ServiceCommand {
+        let aws = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        aws.iter().fold(ServiceCommand::new("shout", ""), |command, variable| command.env_remove(variable))
+    }
+
     pub(super) fn new(name: &str, mut child: Child, terminal: Option<Terminal>, home: TempDir) -> Self {
         let pid = child.id();
         reaper::started(pid);
