@@ -3,6 +3,7 @@
 PRODUCER_PORT ?= 5000
 CONSUMER_PORT ?= 5001
 LOCALSTACK_PORT ?= 4566
+SHOUT_PORT ?= 5002
 export PRODUCER_PORT CONSUMER_PORT LOCALSTACK_PORT
 
 # The images' tag, as in kubernetes/chart/Chart.yaml.
@@ -15,7 +16,7 @@ PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK
 
 .NOTPARALLEL:
 .PHONY: help doctor run test lint audit fmt bench chaos doc dash screenshots clean localstack localstack-docker free-ports rust
-.PHONY: localstack-setup
+.PHONY: localstack-setup run-shout debug-shout bench-shout
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
 
 help:
@@ -27,6 +28,14 @@ doctor: ## Say what this machine lacks for each target, and what to do about it
 run: free-ports rust ## Build and run the pair beside LocalStack; Ctrl-C drains it (PRODUCER_PORT, CONSUMER_PORT, LOCALSTACK_PORT)
 	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
 	@python=$$(localstack/start --setup-only) && exec localstack/start -- "$$python" scripts/run_services.py
+
+run-shout: rust ## Build and run shout on its own (SHOUT_PORT, and its own settings: UPSTREAM, CACHE …)
+	@scripts/check-ports SHOUT_PORT=$(SHOUT_PORT)
+	cargo build --release --bin shout --package upbeat-shout
+	exec target/release/shout --listen 127.0.0.1:$(SHOUT_PORT)
+
+debug-shout: ## Run shout's image with all that it logs, and a shell inside beside it; leaving the shell ends it (SHOUT_PORT)
+	scripts/debug-shout $(SHOUT_PORT) shout:$(VERSION)
 
 test: rust localstack-setup ## Run all tests, on a LocalStack of their own where they need one
 	cargo test --workspace
@@ -48,6 +57,9 @@ fmt: rust ## Format the code
 
 bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENCH_MESSAGES)
 	cargo bench --package upbeat-consumer --package upbeat-producer --bench consume --bench publish
+
+bench-shout: rust ## What shout costs beside a bare handler, and with an upstream of 20 ms (a minute on an idle machine)
+	cargo bench --package upbeat-shout --bench shout
 
 chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under load, and count what was lost (SEED, DURATION, RATE, ONLY …)
 	cargo build --release --bins --package upbeat-producer --package upbeat-consumer
@@ -75,9 +87,10 @@ localstack-docker: ## The same from its public image, by Docker
 		--env SERVICES=sns,sqs --env EAGER_SERVICE_LOADING=1 --env SQS_ENDPOINT_STRATEGY=dynamic \
 		--volume "$(CURDIR)/localstack/ready.d:/etc/localstack/init/ready.d:ro" localstack/localstack:4.14.0
 
-images: ## Build the images producer:0.1.0 and consumer:0.1.0 by Docker
+images: ## Build the images producer:0.1.0, consumer:0.1.0 and shout:0.1.0 by Docker
 	docker build --network host --tag producer:$(VERSION) --target producer .
 	docker build --network host --tag consumer:$(VERSION) --target consumer .
+	docker build --network host --tag shout:$(VERSION) --target shout .
 
 manifests: ## Make the manifests in kubernetes/ from the chart in kubernetes/chart
 	scripts/manifests

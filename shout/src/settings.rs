@@ -128,3 +128,45 @@ impl fmt::Debug for Keep {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Cli {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn the_readme_has_every_setting_with_its_variable_and_its_default_and_no_other() {
+        let readme = include_str!("../../README.md");
+        let table = readme.split("| shout | variable |").nth(1).unwrap();
+        let table: Vec<_> = table.lines().skip(1).take_while(|line| line.starts_with('|')).skip(1).collect();
+        let command = Cli::command();
+        let settings: Vec<_> = command.get_arguments().filter(|setting| setting.get_env().is_some()).collect();
+        for setting in &settings {
+            let (flag, variable) = (setting.get_long().unwrap(), setting.get_env().unwrap().to_str().unwrap());
+            let row = format!("| `--{flag}` | `{variable}` |");
+            let row = table.iter().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row} is missing"));
+            for default in setting.get_default_values() {
+                assert!(row.contains(&format!("`{}`", default.to_str().unwrap())), "{row}: {default:?}");
+            }
+        }
+        assert_eq!(table.len(), settings.len(), "{table:?}");
+    }
+
+    #[test]
+    fn what_is_secret_is_shown_nowhere() {
+        let url = "rediss://user:hunter2@localhost:6380/1";
+        let arguments = ["shout", "--cache", url, "--upstream", "http://me:hunter2@localhost"];
+        let settings = Cli::try_parse_from(arguments).unwrap().settings;
+        assert_eq!(settings.cache, Keep::Redis(url.to_owned()));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let refused = Cli::try_parse_from(["shout", "--cache", "redis://:hunter2@["]).unwrap_err().to_string();
+        assert!(refused.contains("write memory, none, or a URL"), "{refused}");
+    }
+}

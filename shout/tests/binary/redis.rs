@@ -1,7 +1,8 @@
 //! What is kept in Redis. Without a `redis-server` these tests say so, and do nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use ::redis::FromRedisValue;
 use upbeat_testkit::{Redis, Service, ServiceCommand, Signal, eventually};
 
 use crate::server::{Act, Upstream};
@@ -12,13 +13,12 @@ fn service(upstream: &Upstream, redis: &Redis) -> ServiceCommand {
 }
 
 /// A command to Redis, by its own client.
-async fn ask(redis: &Redis, command: &[&str]) -> String {
+async fn ask<T: FromRedisValue>(redis: &Redis, command: &[&str]) -> T {
     let mut ask = ::redis::cmd(command[0]);
     ask.arg(&command[1..]);
     let client = ::redis::Client::open(redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let answer: ::redis::Value = ask.query_async(&mut connection).await.unwrap();
-    format!("{answer:?}")
+    ask.query_async(&mut connection).await.unwrap()
 }
 
 #[tokio::test]
@@ -33,10 +33,9 @@ async fn replicas_share_what_they_were_asked_and_it_is_forgotten_after_its_time(
         assert_eq!((&*answer.headers["cache-status"], &answer.json()["data"]), ("shout; hit", &"TSET".into()));
     }
     assert_eq!(upstream.asked().len(), 1);
-    let keys = ask(&redis, &["KEYS", "upbeat:shout:*"]).await;
-    let key = keys.split('\'').nth(1).unwrap_or_else(|| panic!("{keys}"));
-    let ttl = ask(&redis, &["PTTL", key]).await;
-    let ttl: u64 = ttl.trim_start_matches("int(").trim_end_matches(')').parse().unwrap();
+    let keys: Vec<String> = ask(&redis, &["KEYS", "upbeat:shout:*"]).await;
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let ttl: u64 = ask(&redis, &["PTTL", &keys[0]]).await;
     assert!((3_000_000..=3_600_000).contains(&ttl), "{ttl}");
 
     // Who has another upstream has other answers.
@@ -51,16 +50,15 @@ async fn what_somebody_else_has_put_there_is_never_an_answer() {
     let upstream = Upstream::start([Act::Well]).await;
     let service = service(&upstream, &redis).start().await;
     shouted(&service, "test").await;
-    let keys = ask(&redis, &["KEYS", "*"]).await;
-    let key = keys.split('\'').nth(1).unwrap().to_owned();
+    let [key] = &ask::<Vec<String>>(&redis, &["KEYS", "*"]).await[..] else { panic!("one key") };
     for spoilt in ["TEST", "tset", "", "PWNED"] {
-        ask(&redis, &["SET", &key, spoilt]).await;
+        ask::<()>(&redis, &["SET", key, spoilt]).await;
         assert_eq!(shouted(&service, "test").await, "TSET");
     }
     assert_eq!(metric(&service, "shout_redis_errors_total", &["spoilt"]).await, 4);
     // Not a text at all.
-    ask(&redis, &["DEL", &key]).await;
-    ask(&redis, &["LPUSH", &key, "TSET"]).await;
+    ask::<()>(&redis, &["DEL", key]).await;
+    ask::<()>(&redis, &["LPUSH", key, "TSET"]).await;
     assert_eq!(shouted(&service, "test").await, "TSET");
 }
 
@@ -123,7 +121,6 @@ async fn a_redis_that_hangs_costs_a_moment_and_then_nothing() {
         answer => Err(format!("{answer:?}")),
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 fn reversed(n: usize) -> String {
