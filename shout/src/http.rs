@@ -1,12 +1,13 @@
 //! `POST /`, and the description of the interface with a page to try it.
 
+mod body;
 mod docs;
 mod openapi;
 mod problem;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,28 +16,17 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body as _;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use upbeat_service::Metrics;
 use utoipa::ToSchema;
 
 use crate::meter::HttpMeter;
 use crate::shouter::{From, Shouted, Shouter};
+use body::Bodies;
 use problem::Problem;
-
-/// How long a request may take to arrive.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Requests that are larger are read so many at a time, so that what is read takes memory for no more than these.
-const SMALL: u64 = 64 * 1024;
-const MAX_READING: usize = 32;
 
 const JSON: &str = "application/json";
 
@@ -50,8 +40,7 @@ pub struct Gateway(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     shouter: Shouter,
-    max_body: usize,
-    reading: Semaphore,
+    bodies: Bodies,
     under_way: TaskTracker,
     meter: HttpMeter,
 }
@@ -62,7 +51,7 @@ impl Gateway {
     pub fn new(shouter: Shouter, max_body: usize, metrics: &Metrics) -> Self {
         let under_way = TaskTracker::new();
         let meter = HttpMeter::new(metrics, &under_way);
-        Self(Arc::new(Inner { shouter, max_body, reading: Semaphore::new(MAX_READING), under_way, meter }))
+        Self(Arc::new(Inner { shouter, bodies: Bodies::new(max_body), under_way, meter }))
     }
 
     /// Waits until no request is under way.
@@ -132,8 +121,8 @@ async fn shout(State(gateway): State<Gateway>, request: Request) -> Response {
 
 impl Inner {
     async fn answer(&self, body: Body) -> Result<Response, Problem> {
-        let body = self.read(body).await?;
-        let Text { data } = parse(&body)?;
+        let body = self.bodies.read(body).await?;
+        let Text { data } = parse(&body.bytes)?;
         let began = Instant::now();
         let shouted = self.shouter.shout(&data).await;
         self.meter.shouted(shouted.as_ref().ok().map(|shouted| shouted.from), began.elapsed());
@@ -147,33 +136,6 @@ impl Inner {
         let answer = serde_json::to_vec(&Text { data: Cow::Borrowed(&text) }).unwrap_or_default();
         let headers = [(CONTENT_TYPE, JSON), (CACHE_STATUS, status), (CACHE_CONTROL, "no-store")];
         Ok((headers, answer).into_response())
-    }
-
-    async fn read(&self, body: Body) -> Result<Bytes, Problem> {
-        let size = body.size_hint();
-        if size.lower() > self.max_body as u64 {
-            return Err(self.too_large());
-        }
-        let is_small = size.upper().is_some_and(|most| most <= SMALL);
-        let read = async {
-            // Never closed, so it is there.
-            let _reading = if is_small { None } else { self.reading.acquire().await.ok() };
-            Limited::new(body, self.max_body).collect().await
-        };
-        let read = timeout(READ_TIMEOUT, read).await;
-        let read = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"))?;
-        read.map(http_body_util::Collected::to_bytes).map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                self.too_large()
-            } else {
-                Problem::new(StatusCode::BAD_REQUEST, format!("the request did not arrive whole: {error}"))
-            }
-        })
-    }
-
-    fn too_large(&self) -> Problem {
-        let most = format!("a request may have at most {} bytes", self.max_body);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, most)
     }
 }
 

@@ -24,7 +24,7 @@ async fn upstream() -> (String, Arc<Mutex<BTreeSet<String>>>) {
     let answer = post(async move |Json(question): Json<Value>| {
         let input = question["INPUT"].as_str().unwrap().to_owned();
         noting.lock().unwrap().insert(input.clone());
-        let status = if count.fetch_add(1, Ordering::SeqCst) % 3 == 0 { 503 } else { 200 };
+        let status = if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) { 503 } else { 200 };
         let answer = json!({"INPUT": input, "OUTPUT": input.to_uppercase()});
         (axum::http::StatusCode::from_u16(status).unwrap(), Json(answer))
     });

@@ -33,6 +33,11 @@ impl Problem {
         let title = status.canonical_reason().unwrap_or_default();
         Self { kind: "about:blank", title, status, detail: detail.into(), retry_after: None }
     }
+
+    /// In a moment there may be room.
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
 }
 
 impl From<ShoutError> for Problem {

@@ -21,7 +21,7 @@ use upbeat_testkit::Service;
 use upbeat_testkit::http::{Response, request_within};
 
 /// Longer than anything here takes, the machine being busy.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// Posts a text.
 pub(crate) async fn shout(service: &Service, text: &str) -> Response {
