@@ -22,6 +22,9 @@ const SMALL: usize = 64 * 1024;
 /// How much room there is for each kind. A text is in memory some times while it is worked on.
 const ROOM: usize = 16 * 1024 * 1024;
 
+/// What one takes whose size is not said, until it is known.
+const UNKNOWN: usize = 1024 * 1024;
+
 /// Room is given out by this many bytes.
 const UNIT: usize = 1024;
 
@@ -51,7 +54,7 @@ impl Bodies {
         if size.lower() > self.most as u64 {
             return Err(self.too_large());
         }
-        let size = size.upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(self.most).min(self.most);
+        let size = size.upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(UNKNOWN).min(self.most);
         let room = if size <= SMALL { &self.small } else { &self.large };
         let taken = timeout(WAIT_TIMEOUT, room.acquire_many(units(size))).await;
         // Never closed, so it is there.
