@@ -38,7 +38,7 @@ pub fn start(
 }
 
 fn gateway(service: &Service, settings: &Settings) -> anyhow::Result<Gateway> {
-    let Service { metrics, readiness, .. } = service;
+    let Service { metrics, readiness, traces, .. } = service;
     let limits = Limits {
         timeout: settings.upstream_timeout,
         tries: settings.upstream_tries,
@@ -47,7 +47,7 @@ fn gateway(service: &Service, settings: &Settings) -> anyhow::Result<Gateway> {
         breaker_threshold: settings.breaker_threshold,
     };
     let upstream = settings.upstream.as_ref();
-    let upstream = upstream.map(|endpoint| Upstream::new(endpoint, limits, metrics, readiness)).transpose()?;
+    let upstream = upstream.map(|endpoint| Upstream::new(endpoint, limits, metrics, readiness, traces)).transpose()?;
     let shown = upstream.as_ref().map_or_else(|| "none".to_owned(), |upstream| upstream.uri().to_string());
     if upstream.is_none() {
         readiness.note("upstream", "none");
@@ -55,5 +55,5 @@ fn gateway(service: &Service, settings: &Settings) -> anyhow::Result<Gateway> {
     let cache = Cache::new(&settings.cache, &shown, settings.cache_size, settings.cache_ttl, metrics, readiness)?;
     info!(upstream = %shown, cache = ?settings.cache, "shouting");
     let shouter = Shouter::new(upstream, cache, settings.deadline);
-    Ok(Gateway::new(shouter, settings.max_body, metrics))
+    Ok(Gateway::new(shouter, settings.max_body, metrics, traces))
 }

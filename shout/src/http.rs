@@ -7,24 +7,27 @@ mod problem;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use tokio_util::task::TaskTracker;
-use upbeat_service::Metrics;
+use upbeat_service::page::{Recent, Seen};
+use upbeat_service::traces::Begun;
+use upbeat_service::{Metrics, Traces};
 use utoipa::ToSchema;
 
 use crate::meter::HttpMeter;
 use crate::shouter::{From, Shouted, Shouter};
+use crate::spans;
 use body::Bodies;
 use problem::Problem;
 
@@ -43,15 +46,18 @@ struct Inner {
     bodies: Bodies,
     under_way: TaskTracker,
     meter: HttpMeter,
+    recent: Recent,
+    traces: Traces,
 }
 
 impl Gateway {
     /// Bodies may have this many bytes.
     #[must_use]
-    pub fn new(shouter: Shouter, max_body: usize, metrics: &Metrics) -> Self {
+    pub fn new(shouter: Shouter, max_body: usize, metrics: &Metrics, traces: &Traces) -> Self {
         let under_way = TaskTracker::new();
         let meter = HttpMeter::new(metrics, &under_way);
-        Self(Arc::new(Inner { shouter, bodies: Bodies::new(max_body), under_way, meter }))
+        let (recent, traces) = (metrics.recent().clone(), traces.clone());
+        Self(Arc::new(Inner { shouter, bodies: Bodies::new(max_body), under_way, meter, recent, traces }))
     }
 
     /// Waits until no request is under way.
@@ -114,18 +120,27 @@ struct Text<'a> {
 async fn shout(State(gateway): State<Gateway>, request: Request) -> Response {
     let Gateway(inner) = gateway;
     let _under_way = inner.under_way.token();
-    let answer = inner.answer(request.into_body()).await.unwrap_or_else(IntoResponse::into_response);
-    inner.meter.answered(answer.status().as_u16());
+    let (head, body) = request.into_parts();
+    let span = spans::server(&inner.traces, &head.headers);
+    let answer = inner.answer(&head.headers, body, span.as_ref()).await.unwrap_or_else(IntoResponse::into_response);
+    let status = answer.status();
+    inner.meter.answered(status.as_u16());
+    if let Some(span) = span {
+        spans::end_server(&inner.traces, span, status);
+    }
     answer
 }
 
 impl Inner {
-    async fn answer(&self, body: Body) -> Result<Response, Problem> {
+    async fn answer(&self, headers: &HeaderMap, body: Body, span: Option<&Begun>) -> Result<Response, Problem> {
         let body = self.bodies.read(body).await?;
         let Text { data } = parse(&body.bytes)?;
         let began = Instant::now();
-        let shouted = self.shouter.shout(&data).await;
-        self.meter.shouted(shouted.as_ref().ok().map(|shouted| shouted.from), began.elapsed());
+        let shouted = self.shouter.shout(&data, span.map(Begun::context)).await;
+        let from = shouted.as_ref().ok().map(|shouted| shouted.from);
+        let took = began.elapsed();
+        self.meter.shouted(from, took);
+        self.recent.note(&data, || seen(headers, from, took));
         let Shouted { text, from } = shouted?;
         let status = match from {
             From::Cache => "shout; hit",
@@ -136,6 +151,20 @@ impl Inner {
         let answer = serde_json::to_vec(&Text { data: Cow::Borrowed(&text) }).unwrap_or_default();
         let headers = [(CONTENT_TYPE, JSON), (CACHE_STATUS, status), (CACHE_CONTROL, "no-store")];
         Ok((headers, answer).into_response())
+    }
+}
+
+/// For the page. The consumer's http handler says which message it is; others may do as it does.
+fn seen(headers: &HeaderMap, from: Option<From>, took: Duration) -> Seen {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Seen {
+        at: SystemTime::now(),
+        id: text("upbeat-id").unwrap_or_default(),
+        message_id: text("upbeat-message-id"),
+        attempt: text("upbeat-attempt").and_then(|attempt| attempt.parse().ok()).unwrap_or(1),
+        outcome: from.map_or("failed", From::name),
+        took,
+        body: None,
     }
 }
 

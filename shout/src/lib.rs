@@ -10,7 +10,7 @@
 //! 6. [`error`]: why there is no answer.
 //!
 //! Around them: [`settings`] is what the binary is told, [`app`] is how it starts and stops, [`board`] is what a person is
-//! shown of it, `meter` is what metrics are made of.
+//! shown of it, `meter` is what metrics are made of, `spans` traces.
 
 pub mod app;
 pub mod board;
@@ -20,6 +20,7 @@ pub mod http;
 mod meter;
 pub mod settings;
 pub mod shouter;
+mod spans;
 pub mod text;
 pub mod upstream;
 

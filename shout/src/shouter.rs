@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
+use upbeat_service::traces::TraceContext;
+
 use crate::cache::{Cache, Found};
 use crate::error::ShoutError;
 use crate::text::{capitalised, is_capitalised, reversed};
@@ -52,10 +54,11 @@ impl Shouter {
     }
 
     /// The text reversed by grapheme clusters, and in capitals.
-    pub async fn shout(&self, text: &str) -> Result<Shouted, ShoutError> {
+    /// The upstream is told which `span` it belongs to, if it is asked for this.
+    pub async fn shout(&self, text: &str, span: Option<&TraceContext>) -> Result<Shouted, ShoutError> {
         let deadline = Instant::now() + self.deadline;
         let good = |answer: &str| is_capitalised(&reversed(text), answer);
-        let shouted = self.cache.get_or_make(text, good, self.make(text, deadline));
+        let shouted = self.cache.get_or_make(text, good, self.make(text, deadline, span));
         let shouted = timeout_at(deadline, shouted).await;
         let (text, found) =
             shouted.unwrap_or_else(|_| Err(ShoutError::Late(format!("no answer within {:?}", self.deadline))))?;
@@ -68,10 +71,10 @@ impl Shouter {
         Ok(Shouted { text, from })
     }
 
-    async fn make(&self, text: &str, deadline: Instant) -> Result<Arc<str>, ShoutError> {
+    async fn make(&self, text: &str, deadline: Instant, span: Option<&TraceContext>) -> Result<Arc<str>, ShoutError> {
         let turned = aside(text, reversed).await;
         let shouted = match &self.upstream {
-            Some(upstream) => upstream.capitalise(&turned, deadline).await?,
+            Some(upstream) => upstream.capitalise(&turned, deadline, span).await?,
             None => aside(&turned, capitalised).await,
         };
         Ok(shouted.into())

@@ -30,10 +30,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 use upbeat_service::breaker::{Breaker, Change};
 use upbeat_service::client::{Https, https};
-use upbeat_service::{Backoff, Endpoint, Metrics, Readiness};
+use upbeat_service::traces::{Begun, TraceContext};
+use upbeat_service::{Backoff, Endpoint, Metrics, Readiness, Traces};
 
 use crate::error::ShoutError;
 use crate::meter::UpstreamMeter;
+use crate::spans;
 use answer::{Failure, Kind};
 pub(crate) use room::Room;
 
@@ -75,11 +77,18 @@ pub struct Upstream {
     breaker: Arc<Breaker>,
     meter: UpstreamMeter,
     readiness: Readiness,
+    traces: Traces,
 }
 
 impl Upstream {
     /// Asks the service at this URL.
-    pub fn new(endpoint: &Endpoint, limits: Limits, metrics: &Metrics, readiness: &Readiness) -> anyhow::Result<Self> {
+    pub fn new(
+        endpoint: &Endpoint,
+        limits: Limits,
+        metrics: &Metrics,
+        readiness: &Readiness,
+        traces: &Traces,
+    ) -> anyhow::Result<Self> {
         let base = endpoint.uri().to_string();
         let uri = format!("{}/{PATH}", base.trim_end_matches('/')).parse().context("cannot make the upstream's URL")?;
         let breaker = Arc::new(Breaker::new(limits.breaker_threshold).longest_pause(LONGEST_PAUSE));
@@ -94,6 +103,7 @@ impl Upstream {
             breaker,
             meter,
             readiness: readiness.clone(),
+            traces: traces.clone(),
         };
         upstream.note("");
         Ok(upstream)
@@ -105,7 +115,12 @@ impl Upstream {
     }
 
     /// The text in capitals.
-    pub async fn capitalise(&self, text: &str, deadline: Instant) -> Result<String, ShoutError> {
+    pub async fn capitalise(
+        &self,
+        text: &str,
+        deadline: Instant,
+        span: Option<&TraceContext>,
+    ) -> Result<String, ShoutError> {
         let rejected = |error| {
             self.meter.rejected(&error);
             error
@@ -120,7 +135,12 @@ impl Upstream {
                 let _turn = place.turn().await;
                 let attempt = self.breaker.attempt().map_err(paused)?;
                 let began = Instant::now();
-                let tried = self.ask(text, body.clone()).await;
+                let span = spans::client(&self.traces, span);
+                let tried = self.ask(text, body.clone(), span.as_ref()).await;
+                if let Some(span) = span {
+                    let error = tried.as_ref().err().map(|failure| (failure.kind.name(), failure.reason.clone()));
+                    spans::end_client(&self.traces, span, &self.uri, error);
+                }
                 self.meter.tried(tried.as_ref().map_or_else(|failure| failure.kind.name(), |_| "ok"), began.elapsed());
                 let change = attempt.ended(tried.as_ref().err().is_none_or(|failure| !failure.kind.is_outage()));
                 self.tell(change, tried.as_ref().err());
@@ -139,12 +159,16 @@ impl Upstream {
         }
     }
 
-    async fn ask(&self, text: &str, body: Bytes) -> Result<String, Failure> {
+    async fn ask(&self, text: &str, body: Bytes, span: Option<&Begun>) -> Result<String, Failure> {
         let mut request = Request::post(&self.uri).header(CONTENT_TYPE, "application/json").header(USER_AGENT, AGENT);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Full::new(body)).map_err(|error| Failure::new(Kind::Refused, error.to_string()))?;
+        let request = request.body(Full::new(body));
+        let mut request = request.map_err(|error| Failure::new(Kind::Refused, error.to_string()))?;
+        if let Some(span) = span {
+            spans::tell(request.headers_mut(), span.context());
+        }
         let answered = async {
             let answer = self.client.request(request).await;
             let answer = answer.map_err(|error| Failure::new(Kind::Unreachable, answer::root_cause(&error)))?;

@@ -12,6 +12,7 @@ mod redis;
 mod server;
 mod settings;
 mod stop;
+mod traces;
 mod upstream;
 
 use std::time::Duration;
