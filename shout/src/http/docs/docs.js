@@ -49,7 +49,7 @@ const operation = (description, path, method, { summary, description: about, req
   if (about) section.append(made("p", about));
 
   const table = made("table");
-  table.append(made("caption", "Answers", { class: "answers" }));
+  table.append(made("caption", "Answers"));
   const head = table.createTHead().insertRow();
   head.append(made("th", "Status", { scope: "col" }), made("th", "Meaning", { scope: "col" }));
   const rows = table.createTBody();
