@@ -1,5 +1,7 @@
 //! The HTTP server of a service: `/health`, `/ready`, its own routes, and an access line for every request.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -71,13 +73,33 @@ fn down(reason: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, retry_soon, Json(json!({"status": "DOWN", "reason": reason}))).into_response()
 }
 
+/// The time in UTC, as access lines have it.
+struct Now;
+
+impl fmt::Display for Now {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        thread_local! {
+            /// The last second, and how it is written: working that out takes longer than all else that a line says.
+            static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+        }
+        let now = Utc::now();
+        LAST.with_borrow_mut(|(second, written)| {
+            if *second != now.timestamp() {
+                *second = now.timestamp();
+                *written = now.format("%d/%b/%Y %H:%M:%S").to_string();
+            }
+            formatter.write_str(written)
+        })
+    }
+}
+
 async fn log_access(ConnectInfo(remote): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
     let (method, path, version) = (request.method().clone(), request.uri().clone(), request.version());
     let response = next.run(request).await;
     info!(
         target: ACCESS,
         remote = %remote.ip(),
-        time = %Utc::now().format("%d/%b/%Y %H:%M:%S"),
+        time = %Now,
         %method,
         %path,
         ?version,

@@ -77,36 +77,31 @@ where
         if event.metadata().target() != ACCESS {
             return self.0.format_event(context, writer, event);
         }
-        let mut line = AccessLine::default();
+        let mut line = AccessLine { writer: &mut writer, written: Ok(()) };
         event.record(&mut line);
-        let AccessLine { remote, time, method, path, version, status } = line;
-        writeln!(writer, "{remote} - - [{time}] \"{method} {path} {version}\" {status} -")
+        line.written
     }
 }
 
-/// The fields of an access event, each already free of control characters: none can be in what hyper parsed.
-#[derive(Default)]
-struct AccessLine {
-    remote: String,
-    time: String,
-    method: String,
-    path: String,
-    version: String,
-    status: String,
+/// Writes the fields of an access event as they come, which is in the order of the line; each is free of control
+/// characters: none can be in what hyper parsed.
+struct AccessLine<'a, 'w> {
+    writer: &'a mut Writer<'w>,
+    written: fmt::Result,
 }
 
-impl Visit for AccessLine {
+impl Visit for AccessLine<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let place = match field.name() {
-            "remote" => &mut self.remote,
-            "time" => &mut self.time,
-            "method" => &mut self.method,
-            "path" => &mut self.path,
-            "version" => &mut self.version,
-            "status" => &mut self.status,
-            _ => return,
+        let writer = &mut *self.writer;
+        let written = match field.name() {
+            "remote" => write!(writer, "{value:?} - - ["),
+            "time" => write!(writer, "{value:?}] \""),
+            "method" | "path" => write!(writer, "{value:?} "),
+            "version" => write!(writer, "{value:?}\" "),
+            "status" => writeln!(writer, "{value:?} -"),
+            _ => Ok(()),
         };
-        *place = format!("{value:?}");
+        self.written = self.written.and(written);
     }
 }
 

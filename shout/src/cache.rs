@@ -72,17 +72,20 @@ impl Cache {
         Ok(Self { here, redis, meter })
     }
 
-    /// The answer to this text, from here or by `make`. What comes from elsewhere has to be `good`.
+    /// The answer to this text, if it is in memory.
+    pub async fn get(&self, text: &str) -> Option<Arc<str>> {
+        let answer = self.here.get(text).await?;
+        self.meter.lookup(Found::Kept);
+        Some(answer)
+    }
+
+    /// The answer to this text, from elsewhere or by `make`. What comes from elsewhere has to be `good`.
     pub async fn get_or_make(
         &self,
         text: &str,
         good: impl Fn(&str) -> bool,
         make: impl Future<Output = Result<Arc<str>, ShoutError>>,
     ) -> Result<(Arc<str>, Found), ShoutError> {
-        if let Some(answer) = self.here.get(text).await {
-            self.meter.lookup(Found::Kept);
-            return Ok((answer, Found::Kept));
-        }
         let mut found = Found::Shared;
         let outcome = {
             let found = &mut found;

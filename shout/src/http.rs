@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -149,7 +149,7 @@ impl Inner {
         };
         // A struct with a text can always be written.
         let answer = serde_json::to_vec(&Text { data: Cow::Borrowed(&text) }).unwrap_or_default();
-        let headers = [(CONTENT_TYPE, JSON), (CACHE_STATUS, status), (CACHE_CONTROL, "no-store")];
+        let headers = [(CONTENT_TYPE, JSON), (CACHE_STATUS, status)];
         Ok((headers, answer).into_response())
     }
 }

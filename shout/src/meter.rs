@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio_util::task::TaskTracker;
 use upbeat_service::Metrics;
 use upbeat_service::breaker::Breaker;
@@ -20,22 +21,35 @@ use families::{CacheFamilies, Code, HttpFamilies, Operation, Outcome, Reason, So
 
 /// Counts answers.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpMeter(Arc<HttpFamilies>);
+pub(crate) struct HttpMeter {
+    families: Arc<HttpFamilies>,
+    /// What most answers are.
+    good: Counter,
+    hits: Histogram,
+}
 
 impl HttpMeter {
     pub(crate) fn new(metrics: &Metrics, under_way: &TaskTracker) -> Self {
         let families: Arc<HttpFamilies> = metrics.families();
         families.look.watch(under_way.clone());
-        Self(families)
+        let good = families.requests.get_or_create_owned(&Code { code: 200 });
+        let hits = families.duration.get_or_create_owned(&Source { source: From::Cache.name() });
+        Self { families, good, hits }
     }
 
     pub(crate) fn answered(&self, code: u16) {
-        self.0.requests.get_or_create(&Code { code }).inc();
+        match code {
+            200 => self.good.inc(),
+            code => self.families.requests.get_or_create(&Code { code }).inc(),
+        };
     }
 
     pub(crate) fn shouted(&self, from: Option<From>, took: Duration) {
+        if from == Some(From::Cache) {
+            return self.hits.observe(took.as_secs_f64());
+        }
         let source = from.map_or("none", From::name);
-        self.0.duration.get_or_create(&Source { source }).observe(took.as_secs_f64());
+        self.families.duration.get_or_create(&Source { source }).observe(took.as_secs_f64());
     }
 }
 

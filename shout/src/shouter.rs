@@ -56,6 +56,14 @@ impl Shouter {
     /// The text reversed by grapheme clusters, and in capitals.
     /// The upstream is told which `span` it belongs to, if it is asked for this.
     pub async fn shout(&self, text: &str, span: Option<&TraceContext>) -> Result<Shouted, ShoutError> {
+        if let Some(text) = self.cache.get(text).await {
+            return Ok(Shouted { text, from: From::Cache });
+        }
+        // All that this takes is on the heap, so that a hit does not carry it along.
+        Box::pin(self.fetch(text, span)).await
+    }
+
+    async fn fetch(&self, text: &str, span: Option<&TraceContext>) -> Result<Shouted, ShoutError> {
         let deadline = Instant::now() + self.deadline;
         let good = |answer: &str| is_capitalised(&reversed(text), answer);
         let shouted = self.cache.get_or_make(text, good, self.make(text, deadline, span));

@@ -56,9 +56,12 @@ impl Bodies {
         }
         let size = size.upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(UNKNOWN).min(self.most);
         let room = if size <= SMALL { &self.small } else { &self.large };
-        let taken = timeout(WAIT_TIMEOUT, room.acquire_many(units(size))).await;
-        // Never closed, so it is there.
-        let mut taken = taken.map_err(|_| Problem::busy("too many requests at a time"))?.ok();
+        let mut taken = room.try_acquire_many(units(size)).ok();
+        if taken.is_none() {
+            let waited = timeout(WAIT_TIMEOUT, room.acquire_many(units(size))).await;
+            // Never closed, so it is there.
+            taken = waited.map_err(|_| Problem::busy("too many requests at a time"))?.ok();
+        }
         let read = async {
             let bytes = Limited::new(body, self.most).collect().await.map(Collected::to_bytes);
             let bytes = bytes.map_err(|error| self.problem(&*error))?;
