@@ -65,12 +65,14 @@ containers:
     ports:
       - {name: http, containerPort: 5000}
     env:
+      {{- if ne .service "shout" }}
       {{- include "upbeat.awsEnv" .root | nindent 6 }}
+      {{- end }}
       {{- range $name, $value := merge (dict) .values.env .env }}
       - {name: {{ $name }}, value: {{ $value | toString | quote }}}
       {{- end }}
-    # Whether it has started; then, whether each of its tasks makes progress. Neither depends on AWS, so no outage
-    # restarts it.
+    # Whether it has started; then, whether each of its tasks makes progress. Neither depends on anything else, so no
+    # outage restarts it.
     startupProbe:
       httpGet: {path: /health, port: http}
       periodSeconds: 1
@@ -83,7 +85,7 @@ containers:
       failureThreshold: 3
       # What is stuck won't drain.
       terminationGracePeriodSeconds: 15
-    # Whether topic or queue can be reached, and no stop is under way.
+    # Whether {{ eq .service "shout" | ternary "it takes requests" "topic or queue can be reached" }}, and no stop is under way.
     readinessProbe:
       httpGet: {path: /ready, port: http}
       periodSeconds: 5
