@@ -17,7 +17,7 @@ PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK
 .NOTPARALLEL:
 .PHONY: help doctor run test lint audit fmt bench chaos doc dash screenshots clean localstack localstack-docker free-ports rust
 .PHONY: localstack-setup run-shout debug-shout bench-shout
-.PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube
+.PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube provision-k8s deploy-shout
 
 help:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,8 +99,15 @@ deploy: ## Run LocalStack and the pair in the cluster and namespace that kubectl
 	kubectl apply -f kubernetes
 	kubectl rollout status --timeout 180s deployment/localstack deployment/producer deployment/consumer
 
-undeploy: ## Take that away again
-	kubectl delete --ignore-not-found -f kubernetes
+deploy-shout: ## Run shout there too, with Redis, autoscaling and an Ingress: for Traefik where that is, else for any other
+	@kubectl get --output name customresourcedefinition middlewares.traefik.io >/dev/null 2>&1 && overlay=shout-traefik || overlay=shout; \
+		set -x; kubectl apply -f kubernetes/overlays/$$overlay
+	kubectl rollout status --timeout 180s deployment/redis deployment/shout
+
+undeploy: ## Take all that away again
+	kubectl delete --ignore-not-found -f kubernetes -f kubernetes/overlays/shout
+	@! kubectl get --output name customresourcedefinition middlewares.traefik.io >/dev/null 2>&1 || \
+		kubectl delete --ignore-not-found -f kubernetes/overlays/shout-traefik
 
 logs: ## Follow the logs of all three there, until Ctrl-C
 	kubectl logs --follow --prefix --tail 20 --max-log-requests 20 -l app.kubernetes.io/part-of=upbeat
@@ -110,6 +117,9 @@ e2e: ## Try the manifests on the cluster that kubectl points to, in namespaces o
 
 minikube: ## The whole way: start minikube, build the images in it, deploy
 	scripts/minikube
+
+provision-k8s: ## Install metrics-server and Traefik there, which deploy-shout builds on
+	scripts/provision-k8s
 
 k8s-lint: ## Check manifests, chart, Dockerfile and the like
 	scripts/lint-kubernetes

@@ -40,6 +40,7 @@ def show_state(kubectl: Kubectl) -> None:
         ("logs", "deploy/consumer", "--tail=30"),
         ("logs", "deploy/producer", "--tail=30"),
         ("logs", "deploy/localstack", "--tail=30"),
+        ("describe", "horizontalpodautoscalers"),
     ):
         try:
             print(f"--- kubectl {' '.join(arguments)}\n{kubectl(*arguments)}", flush=True)

@@ -86,6 +86,26 @@ def load(name: str, producer: dict) -> dict:
     return pod(name, container["image"], ["bash", "-c", LOAD.format(name=name)], aws)
 
 
+def shouter(image: str) -> dict:
+    """Has shout work on new texts, four at a time, until it is deleted. Its log has those that failed."""
+    program = """
+import threading, urllib.request
+def ask(me):
+    n = 0
+    while True:
+        n += 1
+        body = '{"data": "%d %d %s"}' % (me, n, 'na\u00efve caf\u00e9 ' * 10000)
+        try:
+            request = urllib.request.Request('http://shout:5000/', body.encode(), method='POST')
+            urllib.request.urlopen(request, timeout=30).read()
+        except OSError as error:
+            print('failed:', error, flush=True)
+for me in range(4):
+    threading.Thread(target=ask, args=(me,)).start()
+"""
+    return pod("shouter", image, ["python3", "-uc", program], [])
+
+
 def node_shell(node: str, image: str) -> dict:
     """Reaches all processes of a node."""
     shell = pod("node-shell", image, ["sleep", "infinity"], [], hostPID=True, nodeName=node)

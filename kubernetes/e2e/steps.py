@@ -1,5 +1,6 @@
 """What is shown, in this order. A step's name is what holds when it returns; what it returns is a figure."""
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -193,6 +194,35 @@ def the_pair_recovers_by_itself_when_localstacks_pod_is_deleted(scene: Scene) ->
     return f"after {took:.0f} s; then {counted}"
 
 
+def shout_answers_and_keeps_its_answers_in_redis(scene: Scene) -> str:
+    kubectl = scene.kubectl
+    began = time.monotonic()
+    kubectl("apply", "--filename", str(scene.manifests / "overlays" / "shout"))
+    wait_until("shout and its Redis are ready", 90, lambda: all(kubectl.ready(app) for app in ("shout", "redis")))
+    ready = time.monotonic() - began
+    request = ("curl", "--silent", "--fail", "--data", '{"data": "test"}', "http://shout:5000/")
+    answer = json.loads(kubectl("exec", "deploy/producer", "--", *request))
+    if answer != {"data": "TSET"}:
+        raise Failed(f"shout answers {answer}")
+    told = json.loads(kubectl("exec", "deploy/shout", "--", "curl", "--silent", "http://127.0.0.1:5000/ready"))
+    if kubectl.restarts("shout"):
+        raise Failed("shout was restarted")
+    return f"ready after {ready:.0f} s: {told}"
+
+
+def shout_is_scaled_by_its_load_from_one_pod_to_three_and_back(scene: Scene) -> str:
+    kubectl = scene.kubectl
+    image = kubectl.json("get", "pod", kubectl.pod("localstack"))["spec"]["containers"][0]["image"]
+    kubectl.apply(pods.shouter(image))
+    up = wait_until("three pods of shout are ready", 240, lambda: kubectl.ready("shout", 3))
+    failed = kubectl.logs("shouter")
+    kubectl("delete", "pod", "shouter", "--wait")
+    down = wait_until("one is left", 300, lambda: kubectl.ready("shout", 1))
+    if failed:
+        raise Failed(f"requests failed: {failed}")
+    return f"three after {up:.0f} s, one {down:.0f} s after the load's end"
+
+
 def chosen(only: list[str] | None) -> list[Callable[[Scene], str | None]]:
     """All steps, or the ones that set the scene and those whose names begin so."""
     if not only:
@@ -214,4 +244,6 @@ STEPS = (
     a_minute_without_localstack_restarts_nothing_and_loses_nothing,
     what_the_producers_said_they_published_was_handled,
     the_pair_recovers_by_itself_when_localstacks_pod_is_deleted,
+    shout_answers_and_keeps_its_answers_in_redis,
+    shout_is_scaled_by_its_load_from_one_pod_to_three_and_back,
 )
