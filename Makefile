@@ -58,7 +58,7 @@ fmt: rust ## Format the code
 bench: rust ## Run the benchmarks, a few minutes on an idle machine (UPBEAT_BENCH_MESSAGES)
 	cargo bench --package upbeat-consumer --package upbeat-producer --bench consume --bench publish
 
-bench-shout: rust ## What shout costs beside a bare handler, and with an upstream of 20 ms (a minute on an idle machine)
+bench-shout: rust ## What shout costs beside a bare handler, and with an upstream of 20 ms (two minutes on an idle machine)
 	cargo bench --package upbeat-shout --bench shout
 
 chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under load, and count what was lost (SEED, DURATION, RATE, ONLY …)
