@@ -91,6 +91,9 @@ impl Families for HttpFamilies {
 impl Families for CacheFamilies {
     fn register(registry: &mut Registry) -> Self {
         let lookups = counters(registry, "shout_cache_lookups", "What was looked for in the cache");
+        for outcome in ["hit", "miss", "shared"] {
+            drop(lookups.get_or_create(&Outcome { outcome }));
+        }
         let help = "What Redis did not do, or did badly";
         let redis_errors = counters(registry, "shout_redis_errors", help);
         let look_at_redis = Look::default();
