@@ -210,11 +210,13 @@ def shout_answers_and_keeps_its_answers_in_redis(scene: Scene) -> str:
     return f"ready after {ready:.0f} s: {told}"
 
 
-def shout_is_scaled_by_its_load_from_one_pod_to_three_and_back(scene: Scene) -> str:
+def shout_is_scaled_by_its_load_to_three_pods_which_are_replaced_without_a_failed_request_and_back(scene: Scene) -> str:
     kubectl = scene.kubectl
     image = kubectl.json("get", "pod", kubectl.pod("localstack"))["spec"]["containers"][0]["image"]
     kubectl.apply(pods.shouter(image))
     up = wait_until("three pods of shout are ready", 240, lambda: kubectl.ready("shout", 3))
+    kubectl("rollout", "restart", "deployment/shout")
+    kubectl.rolled_out("shout")
     failed = kubectl.logs("shouter")
     kubectl("delete", "pod", "shouter", "--wait")
     down = wait_until("one is left", 300, lambda: kubectl.ready("shout", 1))
@@ -245,5 +247,5 @@ STEPS = (
     what_the_producers_said_they_published_was_handled,
     the_pair_recovers_by_itself_when_localstacks_pod_is_deleted,
     shout_answers_and_keeps_its_answers_in_redis,
-    shout_is_scaled_by_its_load_from_one_pod_to_three_and_back,
+    shout_is_scaled_by_its_load_to_three_pods_which_are_replaced_without_a_failed_request_and_back,
 )

@@ -91,6 +91,11 @@ containers:
       periodSeconds: 5
       timeoutSeconds: 2
       failureThreshold: 3
+    {{- if eq .service "shout" }}
+    # Until all nodes know that it goes, requests still come.
+    lifecycle:
+      preStop: {sleep: {seconds: 10}}
+    {{- end }}
     resources:
       {{- toYaml .values.resources | nindent 6 }}
     securityContext:
