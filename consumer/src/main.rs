@@ -22,7 +22,7 @@ fn main() -> ExitCode {
                 refuse(contradiction);
             }
             let service_settings = settings.service.clone();
-            let about = About { name: "consumer", version: env!("CARGO_PKG_VERSION"), board: &BOARD };
+            let about = About { name: "consumer", version: env!("CARGO_PKG_VERSION"), board: &BOARD, page: "/" };
             run(about, &service_settings, |service| {
                 // Before HTTP answers: with no condition yet, the service would be ready for a moment.
                 drop(service.readiness.condition(QUEUE));

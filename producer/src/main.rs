@@ -43,6 +43,6 @@ fn main() -> ExitCode {
     let source = settings.source().unwrap_or_else(|reason| refuse(reason));
     let spool = settings.open_spool().unwrap_or_else(|error| refuse(format_args!("--spool (SPOOL) {error}")));
     let access = settings.access(service.listen).unwrap_or_else(|error| refuse(format_args!("{error:#}")));
-    let about = About { name: "producer", version: env!("CARGO_PKG_VERSION"), board: &BOARD };
+    let about = About { name: "producer", version: env!("CARGO_PKG_VERSION"), board: &BOARD, page: "/" };
     run(about, &service, |running| app::start(running, settings, source, spool, access, service.drain_timeout))
 }

@@ -12,7 +12,8 @@
 //! 10. [`connect`](mod@connect): waiting at start for what is not there yet;
 //! 11. [`backoff`]: how long to wait after a failure, and [`breaker`]: when not to try at all;
 //! 12. [`endpoint`] and [`client`]: where requests are posted to, and by what;
-//! 13. [`doctor`]: what a service needs, looked at once and reported to who runs it.
+//! 13. [`doctor`]: what a service needs, looked at once and reported to who runs it;
+//! 14. [`tokens`]: who may do what a service guards, by a file of bearer tokens.
 //!
 //! Nothing here knows of topics or queues.
 
@@ -33,6 +34,7 @@ pub mod metrics;
 pub mod page;
 pub mod readiness;
 pub mod settings;
+pub mod tokens;
 pub mod traces;
 
 pub use backoff::Backoff;

@@ -55,6 +55,8 @@ pub struct About {
     pub version: &'static str,
     /// What a person is shown of it.
     pub board: &'static Board,
+    /// Where it is shown: `/`, unless the service has something else there.
+    pub page: &'static str,
 }
 
 /// How the work ended.
@@ -100,7 +102,7 @@ where
     F: FnOnce(Service) -> (Router, W),
     W: Future<Output = anyhow::Result<Stopped>>,
 {
-    let About { name, version, board } = about;
+    let About { name, version, board, page } = about;
     let traces = Traces::of_environment(name, version).unwrap_or_else(|reason| {
         error!(%reason, "traces are off");
         Traces::default()
@@ -121,7 +123,7 @@ where
     let (routes, work) = start(service.clone());
     let close = CancellationToken::new();
     let Service { health, readiness, metrics, .. } = service.clone();
-    let page = Page { name, version, board, metrics, health, readiness };
+    let page = Page { name, version, board, path: page, metrics, health, readiness };
     let routes = routes.merge(metrics::routes(service.metrics)).merge(page.routes(&close));
     let server = tokio::spawn(http::serve(listener, service.health, service.readiness, routes, close.clone()));
 

@@ -36,6 +36,7 @@ pub(crate) struct Page {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
     pub(crate) board: &'static Board,
+    pub(crate) path: &'static str,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
     pub(crate) readiness: Readiness,
@@ -44,11 +45,12 @@ pub(crate) struct Page {
 impl Page {
     /// The page's routes; its streams end with `close`, as does the sampling.
     pub(crate) fn routes(self, close: &CancellationToken) -> Router {
+        let path = self.path;
         let events = Arc::new(Events::new(self));
         tokio::spawn(close.clone().run_until_cancelled_owned(Arc::clone(&events).sample()));
         let asset = |content_type, text| get(move || async move { asset(content_type, text) });
         Router::new()
-            .route("/", asset("text/html; charset=utf-8", include_str!("page/assets/index.html")))
+            .route(path, asset("text/html; charset=utf-8", include_str!("page/assets/index.html")))
             .route("/page.css", asset("text/css; charset=utf-8", include_str!("page/assets/page.css")))
             .route("/page.js", asset("text/javascript; charset=utf-8", include_str!("page/assets/page.js")))
             .route("/plot.js", asset("text/javascript; charset=utf-8", include_str!("page/assets/plot.js")))

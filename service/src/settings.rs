@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Command, Parser, ValueEnum};
 
 /// What every service can be told, each as a flag or an environment variable.
 #[derive(Args, Clone, Debug)]
@@ -39,7 +39,14 @@ pub enum LogFormat {
 /// `--version`, 2 with one line on standard error where a setting can't be right.
 #[must_use]
 pub fn parse<C: Parser>() -> C {
-    C::try_parse().unwrap_or_else(|error| match error.kind() {
+    parse_as(C::command())
+}
+
+/// As [`parse`], with a command that was changed: another default, for a service that wants one.
+#[must_use]
+pub fn parse_as<C: Parser>(command: Command) -> C {
+    let parsed = command.try_get_matches().and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
+    parsed.unwrap_or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             error.exit()
         }

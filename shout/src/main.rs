@@ -34,6 +34,6 @@ fn main() -> ExitCode {
         return healthcheck(&service);
     }
     settings.check().unwrap_or_else(|reason| refuse(reason));
-    let about = About { name: "shout", version: env!("CARGO_PKG_VERSION"), board: &BOARD };
+    let about = About { name: "shout", version: env!("CARGO_PKG_VERSION"), board: &BOARD, page: "/" };
     run(about, &service, |running| app::start(running, &settings, service.drain_timeout))
 }

@@ -1,0 +1,103 @@
+//! What is to run here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::allow::{AllowList, Pattern};
+use crate::container::{Container, OURS};
+
+/// Images that are never stopped, whatever the settings say: without the broker, the pair has nothing to work on. A pattern
+/// is slow to compile.
+static NEVER_STOPPED: LazyLock<Option<Pattern>> = LazyLock::new(|| "localstack/localstack".parse().ok());
+
+/// What is to run, and what is to be left alone.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// Which containers may run, and which must.
+    pub scope: Scope,
+    /// Names that somebody asked to have left alone.
+    pub held: BTreeSet<String>,
+    /// What is left alone always.
+    pub protected: Protected,
+}
+
+/// Which containers may run, and which must.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Nothing is known: the store can't be read, or the engine has not been seen yet. Nothing is started or stopped.
+    Unknown(String),
+    /// These must run, and nothing else may.
+    Snapshot(Snapshot),
+    /// These may run, and nothing else.
+    Allow(AllowList),
+}
+
+/// The containers that ran when it was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// By name.
+    pub originals: BTreeMap<String, Original>,
+    /// When it was taken, in seconds since 1970.
+    pub taken: i64,
+    /// Whether a restart would find it again. While not, nothing is stopped by it.
+    pub stored: bool,
+}
+
+/// A container as it was when the snapshot was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Original {
+    /// Its image.
+    pub image: String,
+    /// What it would be created from again. It has secrets in it, and is neither shown nor logged.
+    pub spec: Spec,
+}
+
+/// What a container is created from.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// As the engine takes it, without networks but the first.
+    pub body: serde_json::Value,
+    /// Networks that it is connected to before its start, by name.
+    pub networks: BTreeMap<String, serde_json::Value>,
+    /// Of all that.
+    pub hash: String,
+}
+
+/// What is left alone always.
+#[derive(Clone, Debug, Default)]
+pub struct Protected {
+    /// Our own container's id, if we are in one.
+    pub own_id: Option<String>,
+    /// Names and image patterns.
+    pub patterns: Vec<Pattern>,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::Unknown("not seen yet".to_owned())
+    }
+}
+
+impl Protected {
+    /// Whether this container is never touched: ourselves, and all that has our label.
+    #[must_use]
+    pub fn is_ours(&self, container: &Container) -> bool {
+        self.own_id.as_ref() == Some(&container.id) || container.labels.contains_key(OURS)
+    }
+
+    /// Whether this container is never stopped.
+    #[must_use]
+    pub fn is_spared(&self, container: &Container) -> bool {
+        let broker = NEVER_STOPPED.as_ref().is_some_and(|broker| broker.matches("", &container.image));
+        broker || self.patterns.iter().any(|pattern| pattern.matches(&container.name, &container.image))
+    }
+}
+
+/// Its body has the container's environment in it.
+impl std::fmt::Debug for Spec {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Spec").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The HTTP interface: what is wanted, what is, what follows; and the few things that may be asked for.
+//!
+//! All answers come from the loop's last [`Picture`](crate::picture::Picture); nothing here asks the engine. What is
+//! asked for is written to the store, and the loop finds it there.
+
+mod access;
+mod events;
+mod openapi;
+mod problem;
+mod read;
+mod views;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use access::Access;
+use problem::Problem;
+
+use crate::allow::AllowList;
+use crate::control::Shared;
+use crate::store::Store;
+
+/// How many may listen to `/v1/events` at a time.
+const LISTENERS: usize = 100;
+
+/// How long the loop may take to go by what was written, before that is answered anyway.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The most bytes of a request.
+const MAX_REQUEST: usize = 256 * 1024;
+
+/// What requests are answered from.
+#[derive(Clone)]
+pub struct Gateway {
+    access: Access,
+    shared: Shared,
+    store: Arc<dyn Store>,
+    /// The allow list of the settings, if that is what decides.
+    setting: Option<AllowList>,
+    listeners: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Gateway {
+    /// Of a loop and its store.
+    #[must_use]
+    pub fn new(
+        access: Access,
+        shared: Shared,
+        store: Arc<dyn Store>,
+        setting: Option<AllowList>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { access, shared, store, setting, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
+    }
+
+    /// Has the loop read again what is held, and waits until it goes by that.
+    async fn changed(&self, name: &str, held: bool) {
+        self.shared.marks.leave(|left| left.reload = true);
+        let mut picture = self.shared.picture.clone();
+        let in_force = picture.wait_for(|picture| picture.desired.held.contains(name) == held);
+        // A loop that is busy finds it later all the same.
+        drop(tokio::time::timeout(IN_FORCE_WITHIN, in_force).await);
+    }
+}
+
+/// The routes of the orchestrator.
+pub fn routes(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/", get(read::inventory))
+        .route("/containers", get(read::containers))
+        .route("/v1/plan", get(read::plan))
+        .route("/v1/snapshot", get(read::snapshot).post(write::retake))
+        .route("/v1/allow", get(read::allow).put(write::allow))
+        .route("/v1/events", get(events::stream))
+        .route("/v1/containers/{name}/hold", post(write::hold).delete(write::release))
+        .route("/openapi.json", get(openapi::openapi))
+        .method_not_allowed_fallback(|| async { Problem::new(405, "there is no such method here") })
+        .fallback(|| async { Problem::new(404, "there is nothing here; /openapi.json tells what there is") })
+        .with_state(gateway)
+}

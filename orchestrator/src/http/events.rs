@@ -1,0 +1,46 @@
+//! `GET /v1/events`: what happens, as it happens.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Gateway, Problem};
+
+/// What happens, from now on, by server-sent events
+///
+/// Each event's data is an object: `time`, `event`, `container`, `action`, `why`. Who reads too slowly misses some, and
+/// is told by an event `missed`.
+#[utoipa::path(get, path = "/v1/events", tag = "containers", responses(
+    (status = 200, description = "a stream that ends with the orchestrator", content_type = "text/event-stream", body = String),
+    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "too many listen", body = Problem, content_type = "application/problem+json",
+        headers(("retry-after" = u32, description = "seconds"))),
+), security((), ("token" = [])))]
+pub(super) async fn stream(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    gateway.access.read(&headers).await?;
+    let permit = Arc::clone(&gateway.listeners).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::new(429, "too many listen"))?;
+    let events = gateway.shared.events.subscribe();
+    let stop = gateway.stop.clone();
+    let told = stream::unfold((events, permit), |(mut events, permit)| async move {
+        let event = match events.recv().await {
+            Ok(event) => Event::default().event(event.event).json_data(&event).unwrap_or_default(),
+            Err(RecvError::Lagged(missed)) => Event::default().event("missed").data(missed.to_string()),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok(event), (events, permit)))
+    });
+    // The first line tells that it has begun.
+    let begun = stream::once(async { Ok(Event::default().comment("from now on")) });
+    let until_stop = begun.chain(told).take_until(stop.cancelled_owned());
+    Ok(Sse::new(until_stop).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,239 @@
+//! Docker, by bollard.
+//!
+//! The only place that knows bollard: every call goes out once and comes back in our own words.
+
+mod convert;
+mod recreate;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkConnectRequest};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+};
+use chrono::{DateTime, Utc};
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use super::{LogLine, Runtime, RuntimeError};
+use crate::container::{Container, SPEC};
+use crate::desired::{Original, Spec};
+use crate::redact;
+
+/// How long bollard lets an answer begin; callers have limits of their own. Longer than any grace period to stop.
+const TIMEOUT: u64 = 600;
+
+/// Events of containers that change something for us. Without this filter, each run of a health check is three events.
+const EVENTS: [&str; 10] =
+    ["create", "start", "die", "stop", "destroy", "health_status", "rename", "pause", "unpause", "update"];
+
+/// Events are asked for from so many seconds ago, so that none falls between a look and the stream.
+const OVERLAP: i64 = 2;
+
+/// The most bytes of a log line that are looked at.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// An engine by its address.
+#[derive(Debug)]
+pub struct DockerEngine {
+    address: String,
+    client: OnceLock<Docker>,
+}
+
+impl DockerEngine {
+    /// At `unix:///path` or `tcp://host:port`. Nothing is connected yet.
+    #[must_use]
+    pub const fn new(address: String) -> Self {
+        Self { address, client: OnceLock::new() }
+    }
+
+    fn client(&self) -> Result<Docker, RuntimeError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        let version = bollard::API_DEFAULT_VERSION;
+        let client = if self.address.starts_with("tcp://") {
+            Docker::connect_with_http(&self.address, TIMEOUT, version)
+        } else {
+            // It wants the socket to be there already.
+            Docker::connect_with_unix(&self.address, TIMEOUT, version)
+        };
+        let client = client.map_err(|error| RuntimeError::Unreachable(format!("{}: {error}", self.address)))?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+}
+
+#[async_trait]
+impl Runtime for DockerEngine {
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        self.client()?.ping().await.map(drop).map_err(told)
+    }
+
+    async fn list(&self) -> Result<Vec<String>, RuntimeError> {
+        let options = ListContainersOptionsBuilder::new().all(true).build();
+        let found = self.client()?.list_containers(Some(options)).await.map_err(told)?;
+        Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<Container>, RuntimeError> {
+        let found = self.client()?.inspect_container(id, None::<InspectContainerOptions>).await;
+        Ok(if_there(found)?.map(convert::container))
+    }
+
+    async fn describe(&self, id: &str) -> Result<Option<Original>, RuntimeError> {
+        let found = self.client()?.inspect_container(id, None::<InspectContainerOptions>).await;
+        if_there(found)?.map(recreate::original).transpose()
+    }
+
+    fn events(&self) -> BoxStream<'static, Result<String, RuntimeError>> {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return stream::once(async { Err(error) }).boxed(),
+        };
+        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let since = (Utc::now().timestamp() - OVERLAP).to_string();
+        let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
+        // The client lives in the stream.
+        let ids = client.events(Some(options)).filter_map(|event| async {
+            match event {
+                Ok(event) => event.actor.and_then(|actor| actor.id).map(Ok),
+                Err(error) => Some(Err(told(error))),
+            }
+        });
+        ids.boxed()
+    }
+
+    async fn start(&self, name: &str) -> Result<(), RuntimeError> {
+        unless_so_already(self.client()?.start_container(name, None::<StartContainerOptions>).await)
+    }
+
+    async fn stop(&self, name: &str) -> Result<(), RuntimeError> {
+        unless_so_already(self.client()?.stop_container(name, None::<StopContainerOptions>).await)
+    }
+
+    async fn restart(&self, name: &str) -> Result<(), RuntimeError> {
+        self.client()?.restart_container(name, None::<RestartContainerOptions>).await.map_err(told)
+    }
+
+    async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError> {
+        let unreadable =
+            |error: serde_json::Error| RuntimeError::Refused(format!("what is stored can't be read: {error}"));
+        let mut body: ContainerCreateBody = serde_json::from_value(spec.body.clone()).map_err(unreadable)?;
+        body.labels.get_or_insert_default().insert(SPEC.to_owned(), spec.hash.clone());
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let client = self.client()?;
+        let created = client.create_container(Some(options), body).await.map_err(|error| match told(error) {
+            RuntimeError::Refused(why) if why.contains("already in use") => RuntimeError::Exists(why),
+            other => other,
+        })?;
+        for (network, endpoint) in &spec.networks {
+            let endpoint: EndpointSettings = serde_json::from_value(endpoint.clone()).map_err(unreadable)?;
+            let request = NetworkConnectRequest { container: created.id.clone(), endpoint_config: Some(endpoint) };
+            client.connect_network(network, request).await.map_err(told)?;
+        }
+        Ok(())
+    }
+
+    fn logs(&self, id: &str, since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return stream::once(async { Err(error) }).boxed(),
+        };
+        let since = DateTime::parse_from_rfc3339(since).ok().and_then(|since| i32::try_from(since.timestamp()).ok());
+        let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).timestamps(true);
+        let options = options.since(since.unwrap_or_default()).build();
+        let pieces = client.logs(id, Some(options));
+        lines(pieces.boxed())
+    }
+}
+
+/// Lines out of pieces: of a container with a terminal, a piece is whatever was printed at once.
+fn lines(pieces: BoxStream<'static, Result<LogOutput, Error>>) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+    let split = pieces.scan(Vec::new(), |rest: &mut Vec<u8>, piece| {
+        let lines: Vec<Result<LogLine, RuntimeError>> = match piece {
+            Err(error) => vec![Err(told(error))],
+            Ok(piece) => {
+                rest.extend_from_slice(piece.as_ref());
+                let mut lines = Vec::new();
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    lines.extend(line_of(&line).map(Ok));
+                }
+                if rest.len() > LONGEST_LINE {
+                    lines.extend(line_of(rest).map(Ok));
+                    rest.clear();
+                }
+                lines
+            }
+        };
+        futures_util::future::ready(Some(stream::iter(lines)))
+    });
+    split.flatten().boxed()
+}
+
+/// `2026-11-21T10:00:00.123456789Z text`. What has no time is the rest of a line that was cut.
+fn line_of(line: &[u8]) -> Option<LogLine> {
+    let text = String::from_utf8_lossy(&line[..line.len().min(LONGEST_LINE)]);
+    let (time, text) = text.trim_end().split_once(' ')?;
+    let nanos = DateTime::parse_from_rfc3339(time).ok()?.timestamp_nanos_opt()?;
+    Some(LogLine { nanos, text: text.to_owned() })
+}
+
+fn if_there<T>(found: Result<T, Error>) -> Result<Option<T>, RuntimeError> {
+    match found.map_err(told) {
+        Ok(found) => Ok(Some(found)),
+        Err(RuntimeError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// 304: it was so already.
+fn unless_so_already(done: Result<(), Error>) -> Result<(), RuntimeError> {
+    match done {
+        Err(Error::DockerResponseServerError { status_code: 304, .. }) => Ok(()),
+        other => other.map_err(told),
+    }
+}
+
+fn told(error: Error) -> RuntimeError {
+    match error {
+        Error::DockerResponseServerError { status_code: 404, message } => RuntimeError::Missing(redact::text(&message)),
+        Error::DockerResponseServerError { message, .. } => RuntimeError::Refused(redact::text(&message)),
+        Error::RequestTimeoutError => RuntimeError::Unreachable("no answer in time".to_owned()),
+        other => {
+            // The cause says what the error itself does not: refused, no such file, broken pipe.
+            let mut cause: &dyn std::error::Error = &other;
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            RuntimeError::Unreachable(redact::text(&cause.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_come_whole_whatever_pieces_they_come_in() {
+        let pieces = [
+            "2026-11-21T10:00:00.5Z one\n2026-11-21T10:0",
+            "0:01Z two words\r\n",
+            "no time\n",
+            "2026-11-21T10:00:02Z \n",
+        ];
+        let pieces = pieces.map(|text| Ok(LogOutput::Console { message: Bytes::from(text) }));
+        let found: Vec<_> = lines(stream::iter(pieces).boxed()).map(Result::unwrap).collect().await;
+        let texts: Vec<_> = found.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["one", "two words"]);
+        assert_eq!(found[1].nanos - found[0].nanos, 500_000_000);
+    }
+}

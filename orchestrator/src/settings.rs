@@ -1,0 +1,178 @@
+//! What the binary can be told, and which of it goes together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use regex::Regex;
+use upbeat_service::settings::positive_duration;
+
+use crate::allow::{AllowList, Pattern};
+use crate::control::Options;
+use crate::desired::Protected;
+use crate::http::Access;
+use crate::itself::own_id;
+use crate::probes::Probe;
+use crate::readers::LogPolicy;
+use crate::severity::Severity;
+
+/// The address that is listened on unless another is given: nobody else's business.
+pub const LISTEN: &str = "127.0.0.1:8080";
+
+/// Everything that the orchestrator can be told, each as a flag or an environment variable.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Start, stop and restart containers. Without it, what would be done is said, and nothing done
+    #[arg(long, env = "ENFORCE", value_parser = BoolishValueParser::new())]
+    pub enforce: bool,
+
+    /// Only these may run: names and image patterns such as web,redis:7-*. Without it, what ran at the first start is
+    /// what is to run: the snapshot
+    #[arg(long, env = "ALLOW", value_name = "LIST", value_delimiter = ',', global = true)]
+    pub allow: Option<Vec<Pattern>>,
+
+    /// Never stop these: names and image patterns, besides the orchestrator itself and LocalStack
+    #[arg(long, env = "PROTECT", value_name = "LIST", value_delimiter = ',', global = true)]
+    pub protect: Vec<Pattern>,
+
+    /// The Docker engine: `unix:///PATH`, or `tcp://HOST:PORT` without TLS
+    #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock", value_name = "ADDRESS",
+        value_parser = engine, global = true)]
+    pub engine: String,
+
+    /// Folder for the snapshot, the allow list and what is held. It has secrets in it: the containers' environment
+    #[arg(long, env = "STATE", default_value = "/var/lib/upbeat-orchestrator", value_name = "FOLDER", global = true)]
+    pub state: PathBuf,
+
+    /// How often everything is looked at, a tenth more or less, whatever events tell
+    #[arg(long, env = "RESYNC", default_value = "30s", value_name = "DURATION", value_parser = positive_duration)]
+    pub resync: Duration,
+
+    /// Restart a container that does not answer three times in a row: NAME=URL, by HTTP; several after commas
+    #[arg(long, env = "PROBE", value_name = "LIST", value_delimiter = ',')]
+    pub probe: Vec<Probe>,
+
+    /// How often probes ask
+    #[arg(long, env = "PROBE_INTERVAL", default_value = "10s", value_name = "DURATION", value_parser = positive_duration)]
+    pub probe_interval: Duration,
+
+    /// How long the answer to a probe may take
+    #[arg(long, env = "PROBE_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = positive_duration)]
+    pub probe_timeout: Duration,
+
+    /// Restart a container that prints several lines at or above this level
+    #[arg(long, env = "RESTART_ON_LOG", value_name = "LEVEL")]
+    pub restart_on_log: Option<Severity>,
+
+    /// So many lines
+    #[arg(long, env = "LOG_LINES", default_value = "5", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub log_lines: u16,
+
+    /// within this time
+    #[arg(long, env = "LOG_WITHIN", default_value = "1m", value_name = "DURATION", value_parser = positive_duration)]
+    pub log_within: Duration,
+
+    /// and no sooner after the last restart for that
+    #[arg(long, env = "LOG_COOL_DOWN", default_value = "5m", value_name = "DURATION", value_parser = positive_duration)]
+    pub log_cool_down: Duration,
+
+    /// Where the level is in a line: a regular expression with a group `level`, or of lines that are errors. Without it:
+    /// JSON, syslog, logfmt, or a word in capitals
+    #[arg(long, env = "LOG_PATTERN", value_name = "REGEX")]
+    pub log_pattern: Option<Regex>,
+
+    /// Let whoever can reach it read what runs here; else, that is open on a loopback address only
+    #[arg(long, env = "PUBLIC_STATUS", value_parser = BoolishValueParser::new())]
+    pub public_status: bool,
+
+    /// Let whoever has one of the tokens in this file, one a line, read and write. Read again when it changes
+    #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// What the loop is to do.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let protected = Protected { own_id: own_id(), patterns: self.protect.clone() };
+        let allow = self.allow.clone().map(AllowList::new);
+        Options { enforce: self.enforce, allow, protected, resync: self.resync }
+    }
+
+    /// Which log lines ask for a restart.
+    #[must_use]
+    pub fn logs(&self) -> Option<LogPolicy> {
+        self.restart_on_log.map(|severity| LogPolicy {
+            severity,
+            lines: self.log_lines.into(),
+            within: self.log_within,
+            cool_down: self.log_cool_down,
+            pattern: self.log_pattern.clone(),
+        })
+    }
+
+    /// Who may ask for what, if that listens there.
+    pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
+        Access::new(self.public_status, self.token_file.as_deref(), listen)
+    }
+}
+
+fn engine(text: &str) -> Result<String, String> {
+    let fits = text.strip_prefix("unix://").is_some_and(|path| path.starts_with('/'))
+        || text.strip_prefix("tcp://").is_some_and(|address| address.contains(':'));
+    if fits { Ok(text.to_owned()) } else { Err("write unix:///var/run/docker.sock or tcp://10.0.0.7:2375".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn docs_and_readme_have_every_setting_with_its_variable_and_its_default() {
+        let docs = include_str!("../../docs/ORCHESTRATOR.md");
+        let rows: Vec<_> = docs.lines().filter(|line| line.starts_with("| `--")).collect();
+        let command = Cli::command();
+        let settings: Vec<_> = command.get_arguments().filter(|setting| setting.get_env().is_some()).collect();
+        assert_eq!(settings.len(), rows.len());
+        for setting in settings {
+            let (flag, variable) = (setting.get_long().unwrap(), setting.get_env().unwrap().to_str().unwrap());
+            let row = format!("| `--{flag}` | `{variable}` |");
+            let row = rows.iter().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row} is missing"));
+            for default in setting.get_default_values() {
+                assert!(row.contains(&format!("`{}`", default.to_str().unwrap())), "{row}: {default:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_can_not_be_right_are_refused_with_what_would_do() {
+        for (flag, bad, good) in [
+            ("--allow", "a b", "redis:7-*"),
+            ("--engine", "/var/run/docker.sock", "unix:///var/run/docker.sock"),
+            ("--probe", "web", "web=http://"),
+            ("--resync", "0", "20s"),
+            ("--restart-on-log", "loud", "error"),
+            ("--log-lines", "0", "1..=65535"),
+            ("--log-pattern", "(", "regex"),
+        ] {
+            let why = Cli::try_parse_from(["orchestrator", flag, bad]).unwrap_err().to_string();
+            assert!(why.contains(flag) && why.contains(good), "{why}");
+        }
+    }
+
+    #[test]
+    fn an_empty_allow_list_is_no_list() {
+        assert!(Cli::try_parse_from(["orchestrator", "--allow", ""]).is_err());
+        assert!(Cli::try_parse_from(["orchestrator"]).unwrap().settings.allow.is_none());
+    }
+}
