@@ -102,6 +102,7 @@ pub struct Control {
     acting: JoinSet<()>,
     resync_at: Instant,
     store_at: Option<Instant>,
+    store_works: bool,
 }
 
 impl Control {
@@ -131,6 +132,7 @@ impl Control {
             acting: JoinSet::new(),
             resync_at: Instant::now(),
             store_at: None,
+            store_works: false,
         }
     }
 
@@ -245,6 +247,14 @@ impl Control {
             seen: self.seen,
         };
         self.publish.send_replace(Arc::new(picture));
+        // Whoever waits for readiness finds what was seen, and what is wanted.
+        let Some(conditions) = &self.conditions else { return };
+        if self.seen && self.engine.is_ok() {
+            conditions.engine.met();
+        }
+        if self.store_works && !matches!(self.desired.scope, Scope::Unknown(_)) {
+            conditions.store.met();
+        }
     }
 
     /// Reads what is kept, and works out what is wanted.
@@ -255,7 +265,7 @@ impl Control {
             Ok(kept) => {
                 self.store_at = None;
                 self.kept_version = version.ok();
-                self.store_works(Ok(()));
+                self.see_store(Ok(()));
                 self.want(&kept);
                 self.kept = Some(kept);
             }
@@ -265,7 +275,7 @@ impl Control {
                     // What is wanted may be something else than the settings say.
                     self.desired.scope = Scope::Unknown(error.to_string());
                 }
-                self.store_works(Err(&error));
+                self.see_store(Err(&error));
             }
         }
     }

@@ -29,12 +29,7 @@ impl Control {
     pub(super) async fn look(&mut self, dirty: BTreeSet<String>, all: bool) {
         let looked = if all || !self.seen { self.look_at_all().await } else { self.look_at(dirty).await };
         match looked {
-            Ok(()) => {
-                self.seen = true;
-                if let Some(conditions) = &self.conditions {
-                    conditions.engine.met();
-                }
-            }
+            Ok(()) => self.seen = true,
             Err(error) => {
                 // What was seen is not what is: until it is looked at again, nothing is done.
                 self.seen = false;
@@ -88,13 +83,13 @@ impl Control {
             Ok(known) => {
                 let snapshot = known.unwrap_or(Snapshot { stored: true, ..snapshot });
                 self.tell(Event::now("snapshot", "", None, format!("{} containers", snapshot.originals.len())));
-                self.store_works(Ok(()));
+                self.see_store(Ok(()));
                 self.store_at = None;
                 self.use_snapshot(snapshot);
             }
             Err(error) => {
                 self.store_at = Some(Instant::now() + super::STORE_AGAIN);
-                self.store_works(Err(&error));
+                self.see_store(Err(&error));
                 self.desired.scope = Scope::Snapshot(snapshot);
             }
         }

@@ -74,11 +74,11 @@ impl Control {
         self.engine = engine;
     }
 
-    pub(super) fn store_works(&self, works: Result<(), &StoreError>) {
-        let Some(conditions) = &self.conditions else { return };
-        match works {
-            Ok(()) => conditions.store.met(),
-            Err(error) => conditions.store.unmet(error),
+    /// The store works, or does not.
+    pub(super) fn see_store(&mut self, works: Result<(), &StoreError>) {
+        self.store_works = works.is_ok();
+        if let (Err(error), Some(conditions)) = (works, &self.conditions) {
+            conditions.store.unmet(error);
         }
     }
 
