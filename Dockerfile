@@ -3,6 +3,7 @@
 #   docker build -t producer:0.1.0 --target producer .
 #   docker build -t consumer:0.1.0 --target consumer .
 #   docker build -t shout:0.1.0 --target shout .
+#   docker build -t orchestrator:0.1.0 --target orchestrator .
 #
 # The classic builder and BuildKit take it alike, so nothing in it is BuildKit's alone. What is slow, the dependencies, is
 # a layer of its own that only Cargo.toml and Cargo.lock can spoil.
@@ -26,10 +27,13 @@ COPY --from=manifests /manifests .
 # Our own empty crates are taken out again: cargo goes by the time of a file, and files that were checked out before this
 # ran would pass for built.
 RUN cargo build --release --locked --bins --package upbeat-producer --package upbeat-consumer --package upbeat-shout \
+        --package upbeat-orchestrator \
     && cargo clean --release --workspace
 COPY . .
 RUN cargo build --release --locked --bins --package upbeat-producer --package upbeat-consumer --package upbeat-shout \
-    && target/release/producer --version && target/release/consumer --version && target/release/shout --version
+        --package upbeat-orchestrator \
+    && target/release/producer --version && target/release/consumer --version && target/release/shout --version \
+    && target/release/orchestrator --version
 
 # What runs: curl is for people, as in `kubectl exec deploy/producer -- curl http://0.0.0.0:5000/health`.
 FROM debian:bookworm-slim AS runtime
@@ -69,3 +73,15 @@ LABEL org.opencontainers.image.title="Upbeat shout" \
       org.opencontainers.image.description="Reverses and capitalises text over HTTP" \
       org.opencontainers.image.version=0.1.0
 ENTRYPOINT ["shout"]
+
+# By its label an orchestrator knows the others, and leaves them alone. The socket is root's on most hosts: whoever runs
+# this gives it a user that may use it, as orchestrator/docker-compose.yml does.
+FROM runtime AS orchestrator
+COPY --from=build /build/target/release/orchestrator /usr/local/bin/
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["orchestrator", "healthcheck"]
+EXPOSE 8080
+LABEL io.upbeat.orchestrator=0.1.0 \
+      org.opencontainers.image.title="Upbeat orchestrator" \
+      org.opencontainers.image.description="Keeps the containers of a Docker host as they are wanted" \
+      org.opencontainers.image.version=0.1.0
+ENTRYPOINT ["orchestrator"]

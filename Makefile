@@ -15,7 +15,7 @@ DASH ?= localhost:$(PRODUCER_PORT) localhost:$(CONSUMER_PORT)
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help doctor run test lint audit fmt bench chaos doc dash screenshots clean localstack localstack-docker free-ports rust
+.PHONY: help doctor run test lint audit fmt bench chaos orchestrate doc dash screenshots clean localstack localstack-docker free-ports rust
 .PHONY: localstack-setup run-shout debug-shout bench-shout
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube provision-k8s deploy-shout
 
@@ -66,6 +66,10 @@ chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under lo
 	cargo build --package upbeat-chaos
 	UPBEAT_TEST_BINARIES=target/release target/debug/chaos
 
+orchestrate: rust ## Say what the orchestrator would do to this host's containers, and do nothing (http://localhost:8080/ui)
+	cargo build --release --package upbeat-orchestrator
+	target/release/orchestrator --state target/orchestrator
+
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps
 
@@ -87,10 +91,11 @@ localstack-docker: ## The same from its public image, by Docker
 		--env SERVICES=sns,sqs --env EAGER_SERVICE_LOADING=1 --env SQS_ENDPOINT_STRATEGY=dynamic \
 		--volume "$(CURDIR)/localstack/ready.d:/etc/localstack/init/ready.d:ro" localstack/localstack:4.14.0
 
-images: ## Build the images producer:0.1.0, consumer:0.1.0 and shout:0.1.0 by Docker
+images: ## Build the images of producer, consumer, shout and orchestrator by Docker
 	docker build --network host --tag producer:$(VERSION) --target producer .
 	docker build --network host --tag consumer:$(VERSION) --target consumer .
 	docker build --network host --tag shout:$(VERSION) --target shout .
+	docker build --network host --tag orchestrator:$(VERSION) --target orchestrator .
 
 manifests: ## Make the manifests in kubernetes/ from the chart in kubernetes/chart
 	scripts/manifests

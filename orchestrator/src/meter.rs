@@ -11,7 +11,7 @@ use upbeat_service::metrics::{Families, Registry, counters};
 
 use crate::container::State;
 use crate::control::word;
-use crate::plan::{Deed, Observed, Plan, Standing, Step};
+use crate::plan::{Deed, Observed, Plan, Standing, Step, Verdict};
 
 /// Where the loop counts; without a service, nowhere.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,32 @@ impl Families for LoopFamilies {
                 drop(families.actions.get_or_create(&Actions { action: word(deed), outcome }));
             }
         }
+        // Nothing is seen yet, and all of it can be asked for.
+        families.see(&Plan::default(), &Observed::default());
         families
+    }
+}
+
+impl LoopFamilies {
+    fn see(&self, plan: &Plan, observed: &Observed) {
+        for (standing, name) in STANDINGS {
+            for state in STATES {
+                let is_one =
+                    |verdict: &&Verdict| verdict.standing == standing && state_of(observed, &verdict.name) == state;
+                let labels = Standings { standing: name, state };
+                self.containers.get_or_create(&labels).set(as_gauge(plan.verdicts.iter().filter(is_one).count()));
+            }
+        }
+        let count =
+            |wanted: fn(&Verdict) -> bool| as_gauge(plan.verdicts.iter().filter(|verdict| wanted(verdict)).count());
+        for (what, count) in [
+            ("due", count(|verdict| matches!(verdict.step, Step::Act(..)))),
+            ("later", count(|verdict| matches!(verdict.step, Step::Wait(..)))),
+            ("degraded", count(|verdict| matches!(verdict.step, Step::GiveUp(_)))),
+            ("held", count(|verdict| verdict.held)),
+        ] {
+            self.waiting.get_or_create(&Waits { what }).set(count);
+        }
     }
 }
 
@@ -95,26 +120,7 @@ impl Meter {
     pub(crate) fn see(&self, plan: &Plan, observed: &Observed) {
         let Some(families) = &self.0 else { return };
         families.passes.inc();
-        for (standing, name) in STANDINGS {
-            for state in STATES {
-                let is_one = |verdict: &&crate::plan::Verdict| {
-                    verdict.standing == standing && state_of(observed, &verdict.name) == state
-                };
-                let labels = Standings { standing: name, state };
-                families.containers.get_or_create(&labels).set(as_gauge(plan.verdicts.iter().filter(is_one).count()));
-            }
-        }
-        let count = |wanted: fn(&crate::plan::Verdict) -> bool| {
-            as_gauge(plan.verdicts.iter().filter(|verdict| wanted(verdict)).count())
-        };
-        for (what, count) in [
-            ("due", count(|verdict| matches!(verdict.step, Step::Act(..)))),
-            ("later", count(|verdict| matches!(verdict.step, Step::Wait(..)))),
-            ("degraded", count(|verdict| matches!(verdict.step, Step::GiveUp(_)))),
-            ("held", count(|verdict| verdict.held)),
-        ] {
-            families.waiting.get_or_create(&Waits { what }).set(count);
-        }
+        families.see(plan, observed);
     }
 }
 

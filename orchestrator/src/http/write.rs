@@ -31,6 +31,10 @@ async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T,
     let bytes = bytes.map_err(|_| Problem::new(413, format!("a request may have at most {MAX_REQUEST} bytes")))?;
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|error| Problem::new(400, format!("not JSON: {error}")))?;
+    // An array would be taken for an object's fields in their order.
+    if !value.is_object() {
+        return Err(Problem::new(422, "an object is wanted"));
+    }
     serde_json::from_value(value).map_err(|error| Problem::new(422, error.to_string()))
 }
 
