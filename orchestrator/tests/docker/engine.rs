@@ -1,16 +1,18 @@
 //! A Docker engine of a test's own: in namespaces of its own, which end with the test process, however that ends.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout};
 use upbeat_testkit::{ServiceCommand, eventually};
 
 /// Longer than an engine takes for anything, the machine being busy.
@@ -22,8 +24,11 @@ pub(crate) const IMAGE: &str = "tiny:1";
 /// Runs until it is told to stop, and then does so at once.
 pub(crate) const STEADY: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
 
-/// One engine at a time: two cores are few.
-static ONE: Mutex<()> = Mutex::const_new(());
+/// So many engines at a time: two cores are few.
+static ENGINES: Semaphore = Semaphore::const_new(2);
+
+/// Whether this machine can run one, once that is known: what can't be is not waited for again and again.
+static VERDICT: Mutex<Option<Result<(), String>>> = Mutex::new(None);
 
 /// The first process of the namespaces: when its input ends, it ends, and with it everything in them.
 const KEEPER: &str = r#"
@@ -60,23 +65,37 @@ pub(crate) struct Engine {
     group: String,
     keeper: Child,
     words: Option<ChildStdin>,
-    _one: MutexGuard<'static, ()>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl Engine {
     /// One without containers; `None`, which is said, where none can be run.
     pub(crate) async fn start(arguments: &[&str]) -> Option<Self> {
-        let one = ONE.lock().await;
-        match Self::try_start(arguments, one).await {
-            Ok(engine) => Some(engine),
+        let permit = ENGINES.acquire().await.unwrap();
+        let known = VERDICT.lock().unwrap().clone();
+        let started = match &known {
+            Some(Err(why)) => Err(why.clone()),
+            _ => Self::try_start(arguments, permit).await,
+        };
+        match started {
+            Ok(engine) => {
+                *VERDICT.lock().unwrap() = Some(Ok(()));
+                Some(engine)
+            }
             Err(why) => {
+                assert!(known != Some(Ok(())), "an engine could be started before: {why}");
                 println!("SKIPPED: no Docker engine of our own, {why}");
+                *VERDICT.lock().unwrap() = Some(Err(why));
                 None
             }
         }
     }
 
-    async fn try_start(arguments: &[&str], one: MutexGuard<'static, ()>) -> Result<Self, String> {
+    async fn try_start(arguments: &[&str], permit: SemaphorePermit<'static>) -> Result<Self, String> {
+        // Whose this is, we are.
+        if fs::metadata("/proc/self").map_err(|error| error.to_string())?.uid() != 0 {
+            return Err("only root can".to_owned());
+        }
         for program in ["dockerd", "docker", "unshare"] {
             let path = std::env::var_os("PATH").unwrap_or_default();
             if !std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
@@ -101,7 +120,7 @@ impl Engine {
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
         let mut keeper = keeper.spawn().map_err(|error| format!("unshare: {error}"))?;
         let words = keeper.stdin.take();
-        let mut engine = Self { folder, group, keeper, words, _one: one };
+        let mut engine = Self { folder, group, keeper, words, _permit: permit };
         engine.tell("start").await;
         // What is missing here is missing on this machine: privileges, as a rule.
         engine.answers(Duration::from_secs(30)).await?;
@@ -117,15 +136,19 @@ impl Engine {
 
     /// Waits until it answers.
     async fn answers(&mut self, limit: Duration) -> Result<(), String> {
-        let answer = async {
-            while self.try_docker(&["version"]).await.is_err() {
-                sleep(Duration::from_millis(100)).await;
+        let deadline = Instant::now() + limit;
+        while self.try_docker(&["version"]).await.is_err() {
+            if let Ok(Some(ended)) = self.keeper.try_wait() {
+                return Err(format!("no namespaces can be made: {ended}"));
             }
-        };
-        let answered = timeout(limit, answer).await;
-        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        let last: Vec<_> = log.lines().rev().take(3).collect();
-        answered.map_err(|_| format!("dockerd does not answer: {last:?}"))
+            if Instant::now() >= deadline {
+                let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+                let last: Vec<_> = log.lines().rev().take(3).collect();
+                return Err(format!("dockerd does not answer: {last:?}"));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     async fn tell(&mut self, word: &str) {
@@ -180,6 +203,14 @@ impl Engine {
     /// What docker prints, which must succeed.
     pub(crate) async fn docker(&self, arguments: &[&str]) -> String {
         self.try_docker(arguments).await.unwrap()
+    }
+
+    /// Has the events that matter written to the file `events`, for as long as what is given lives.
+    pub(crate) fn record_events(&self) -> Child {
+        let events = ["kill", "die", "start", "health_status"].map(|event| format!("--filter=event={event}"));
+        let mut recorder = self.command("docker");
+        recorder.args(["events", "--format", "{{json .}}"]).args(events);
+        recorder.stdout(fs::File::create(self.path("events")).unwrap()).spawn().unwrap()
     }
 
     /// Runs a container.

@@ -7,5 +7,6 @@ mod engine;
 mod faults;
 mod health;
 mod lifecycle;
+mod measure;
 
 use engine::{Engine, IMAGE, SOON, STEADY};
