@@ -170,8 +170,10 @@ impl Control {
                 () = stop.cancelled() => break,
                 () = marks.changed() => {}
                 () = sleep_until(next) => {}
-                // What was done has left a mark, unless it panicked.
-                Some(_) = self.acting.join_next() => {}
+                // What was done has left a mark, unless it panicked; then nobody would know of it, so we end too.
+                Some(ended) = self.acting.join_next() => if let Err(error) = ended && error.is_panic() {
+                    std::panic::resume_unwind(error.into_panic());
+                },
             }
         }
         beat.finish();
@@ -191,11 +193,8 @@ impl Control {
         let resync = Instant::now() >= self.resync_at;
         if resync {
             all = true;
-            let tenth = self.options.resync.as_secs_f64() / 10.0;
-            self.resync_at = Instant::now()
-                + self.options.resync.mul_f64(1.0)
-                + Duration::from_secs_f64(fastrand::f64() * 2.0 * tenth)
-                - Duration::from_secs_f64(tenth);
+            let about = self.options.resync.mul_f64(0.2f64.mul_add(fastrand::f64(), 0.9));
+            self.resync_at = Instant::now() + about;
         }
         if reload || resync || self.store_at.is_some_and(|at| Instant::now() >= at) {
             self.reload().await;

@@ -1,8 +1,11 @@
 //! Telling what is done and why, in the log and to whoever listens: each thing once, not at every pass.
 
+use std::collections::BTreeMap;
+
 use tracing::{error, info, warn};
 
 use super::Control;
+use crate::desired::Scope;
 use crate::history::Down;
 use crate::moment::Moment;
 use crate::picture::Event;
@@ -21,7 +24,7 @@ impl Control {
             };
             news.push((verdict.name.clone(), event, deed, why.clone()));
         }
-        let told: std::collections::BTreeMap<_, _> =
+        let told: BTreeMap<_, _> =
             news.iter().map(|(name, event, deed, why)| (name.clone(), format!("{event} {deed:?} {why}"))).collect();
         for (name, event, deed, why) in news {
             if self.told.get(&name) != told.get(&name) {
@@ -33,10 +36,9 @@ impl Control {
 
     /// Tells that a container has ended, or is gone, that must run.
     pub(super) fn tell_down(&self, name: &str, down: &Down, now: Moment) {
-        let wanted = matches!(&self.desired.scope, crate::desired::Scope::Snapshot(snapshot)
-            if snapshot.originals.contains_key(name));
-        if !wanted {
-            return;
+        match &self.desired.scope {
+            Scope::Snapshot(snapshot) if snapshot.originals.contains_key(name) => {}
+            _ => return,
         }
         let how = match self.observed.containers.get(name) {
             None => "gone".to_owned(),

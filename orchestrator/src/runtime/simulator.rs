@@ -1,17 +1,16 @@
 //! An engine in memory that keeps time by tokio's clock and can be told to fail: for tests of the loop, in paused time.
 
+mod calls;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
-use super::{LogLine, Runtime, RuntimeError};
-use crate::container::{Container, Health, SPEC, State};
-use crate::desired::{Original, Spec};
+use super::{LogLine, RuntimeError};
+use crate::container::{Container, Health, State};
 
 /// How many events a reader may be behind.
 const EVENTS: usize = 4096;
@@ -294,96 +293,5 @@ impl Simulator {
 
     fn behaviour(&self, name: &str) -> Behaviour {
         self.world().containers.get(name).map(|found| found.behaviour.clone()).unwrap_or_default()
-    }
-}
-
-#[async_trait]
-impl Runtime for Simulator {
-    async fn ping(&self) -> Result<(), RuntimeError> {
-        self.answer().await
-    }
-
-    async fn list(&self) -> Result<Vec<String>, RuntimeError> {
-        self.answer().await?;
-        Ok(self.world().containers.values().map(|found| found.container.id.clone()).collect())
-    }
-
-    async fn inspect(&self, id: &str) -> Result<Option<Container>, RuntimeError> {
-        self.answer().await?;
-        let world = self.world();
-        Ok(world.containers.values().find(|found| found.container.id == id).map(|found| found.container.clone()))
-    }
-
-    async fn describe(&self, id: &str) -> Result<Option<Original>, RuntimeError> {
-        let found = self.inspect(id).await?;
-        Ok(found.map(|container| {
-            let hash = format!("hash of {}", container.image);
-            let spec = Spec { body: serde_json::Value::Null, networks: BTreeMap::new(), hash };
-            Original { image: container.image, spec }
-        }))
-    }
-
-    fn events(&self) -> BoxStream<'static, Result<String, RuntimeError>> {
-        let events = self.0.events.subscribe();
-        let next = |mut events: broadcast::Receiver<String>| async move {
-            match events.recv().await {
-                Ok(id) => Some((Ok(id), events)),
-                Err(_) => None,
-            }
-        };
-        stream::unfold(events, next).boxed()
-    }
-
-    async fn start(&self, name: &str) -> Result<(), RuntimeError> {
-        let name = &self.name_of(name);
-        self.call("start", name).await?;
-        sleep(self.behaviour(name).starts_in).await;
-        self.begin(name);
-        Ok(())
-    }
-
-    async fn stop(&self, name: &str) -> Result<(), RuntimeError> {
-        let name = &self.name_of(name);
-        self.call("stop", name).await?;
-        self.end(name, 0, None);
-        Ok(())
-    }
-
-    async fn restart(&self, name: &str) -> Result<(), RuntimeError> {
-        let name = &self.name_of(name);
-        self.call("restart", name).await?;
-        self.end(name, 0, None);
-        sleep(self.behaviour(name).starts_in).await;
-        self.begin(name);
-        Ok(())
-    }
-
-    async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError> {
-        self.call("create", name).await?;
-        if self.world().containers.contains_key(name) {
-            return Err(RuntimeError::Exists(format!("{name} is there")));
-        }
-        let labels = BTreeMap::from([(SPEC.to_owned(), spec.hash.clone())]);
-        self.add(name, Behaviour::default(), labels);
-        self.tell_of(name);
-        Ok(())
-    }
-
-    fn logs(&self, id: &str, _since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
-        let id = id.to_owned();
-        let lines = self.0.lines.subscribe();
-        let next = move |mut lines: broadcast::Receiver<(String, LogLine)>| {
-            let id = id.clone();
-            async move {
-                loop {
-                    match lines.recv().await {
-                        Ok((of, line)) if of == id => return Some((Ok(line), lines)),
-                        Ok(_) => {}
-                        Err(_) => return None,
-                    }
-                }
-            }
-        };
-        stream::unfold(lines, next).boxed()
     }
 }
