@@ -193,7 +193,8 @@ impl Engine {
         command
     }
 
-    async fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
+    /// What docker prints, or why it failed.
+    pub(crate) async fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
         let run = timeout(SOON, self.command("docker").args(arguments).output()).await;
         let run = run.map_err(|_| "docker does not end".to_owned())?.map_err(|error| error.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
