@@ -75,13 +75,15 @@ fn age(now: SystemTime, then: SystemTime) -> Duration {
     now.duration_since(then).unwrap_or_default()
 }
 
-/// `before` is what was there `passed` ago; a service that was started anew counts from 0.
+/// `before` is what was there `passed` ago; a service that was started anew counts from 0, and so does what was not there.
 fn figure(of: Of, now: &Reading, before: Option<&Reading>, passed: Duration) -> Option<f64> {
     match (of, now) {
         (Of::Now, Reading::Number(now)) => Some(*now),
         (Of::Rate, Reading::Number(now)) => {
-            let Some(Reading::Number(before)) = before else { return None };
-            let increase = if now < before { *now } else { now - before };
+            let increase = match before {
+                Some(Reading::Number(before)) if before <= now => now - before,
+                _ => *now,
+            };
             (!passed.is_zero()).then(|| increase / passed.as_secs_f64())
         }
         (Of::Quantile(quantile), Reading::Buckets(now)) => {
@@ -159,6 +161,13 @@ mod tests {
         assert_eq!(take(&mut history, 16, "heard_total 20")[1], Some(2.0));
         history.interrupted();
         assert_eq!(take(&mut history, 60, "heard_total 2000")[1], None);
+    }
+
+    #[test]
+    fn a_counter_that_was_not_there_has_counted_from_nothing() {
+        let mut history = History::of(&BOARD);
+        assert_eq!(take(&mut history, 0, ""), [None; 3]);
+        assert_eq!(take(&mut history, 2, "heard_total 20")[1], Some(10.0));
     }
 
     #[test]
