@@ -14,6 +14,7 @@
 pub mod allow;
 pub mod app;
 mod board;
+pub mod cluster;
 pub mod container;
 pub mod control;
 pub mod desired;

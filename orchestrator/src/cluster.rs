@@ -1,0 +1,3 @@
+//! Several hosts: services with replicas, and the nodes that run them.
+
+pub mod model;
