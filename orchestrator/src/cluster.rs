@@ -1,3 +1,22 @@
-//! Several hosts: services with replicas, and the nodes that run them.
+//! Several hosts: services with replicas, and the nodes that run them. In the order in which a change meets it:
+//!
+//! 1. [`model`]: services and nodes, as they are asked for;
+//! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep; [`sight`]: what nodes have told;
+//! 3. [`schedule`]: what is to change, out of both, a pure function; [`placement`]: which node takes a replica;
+//! 4. [`orders`]: what each node is to run, out of the same;
+//! 5. [`server`]: the task that owns all of it, and [`requests`], what can be asked of it;
+//! 6. [`wire`]: what a node and the server tell each other;
+//! 7. [`node`]: the node's side: the loop of one host, under orders; [`lease`]: how long it may go on alone.
 
+pub mod lease;
 pub mod model;
+pub mod node;
+pub mod orders;
+pub mod placement;
+pub mod records;
+pub mod requests;
+pub mod schedule;
+pub mod server;
+pub mod sight;
+pub mod state;
+pub mod wire;

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Containers with this label are of the orchestrator itself: its image has it. They are never touched.
 pub const OURS: &str = "io.upbeat.orchestrator";
 
-/// On containers that were created again: the hash of what they were created from.
+/// On containers that we created: the hash of what they were created from.
 pub const SPEC: &str = "io.upbeat.orchestrator.spec";
+
+/// On a cluster's containers: which cluster's. No other one's are touched.
+pub const CLUSTER: &str = "io.upbeat.orchestrator.cluster";
+
+/// On a cluster's containers: which service's.
+pub const SERVICE: &str = "io.upbeat.orchestrator.service";
 
 /// A container at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ pub struct Container {
 }
 
 /// What a container is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Made, and never started.
@@ -69,7 +75,7 @@ pub enum State {
 }
 
 /// What a container's own health check says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// It has no check.

@@ -22,7 +22,7 @@ use upbeat_service::Health;
 use upbeat_service::readiness::Condition;
 
 use crate::allow::AllowList;
-use crate::desired::{Desired, Protected, Scope, Snapshot};
+use crate::desired::{Assigned, Desired, Protected, Scope, Snapshot};
 use crate::marks::{Left, Marks};
 use crate::meter::Meter;
 use crate::moment::Moment;
@@ -55,6 +55,8 @@ pub struct Options {
     pub enforce: bool,
     /// The allow list; without one, the snapshot decides.
     pub allow: Option<AllowList>,
+    /// What the cluster has given to this node, if it is one's; then that decides. Who changes it leaves a mark.
+    pub assigned: Option<watch::Receiver<Option<Arc<Assigned>>>>,
     /// What is left alone.
     pub protected: Protected,
     /// How often everything is looked at, a tenth more or less.
@@ -199,6 +201,7 @@ impl Control {
         if reload || resync || self.store_at.is_some_and(|at| Instant::now() >= at) {
             self.reload().await;
         }
+        self.take_orders();
         if self.engine.is_ok() {
             self.look(dirty, all).await;
         }
@@ -223,7 +226,7 @@ impl Control {
                 self.begin(action);
             }
         }
-        self.readers.follow(&self.runtime, &self.shared.marks, &decided, &self.observed);
+        self.readers.follow(&self.runtime, &self.shared.marks, &self.desired, &decided, &self.observed);
         self.meter.see(&decided, &self.observed);
         let next = decided.next().map(|due| self.began + due.0);
         self.show(decided, now);
@@ -289,6 +292,10 @@ impl Control {
     }
 
     fn want(&mut self, kept: &Kept) {
+        if self.options.assigned.is_some() {
+            self.take_orders();
+            return;
+        }
         self.desired.held = kept.held();
         self.desired.scope = match (&self.options.allow, &kept.allow, &kept.snapshot) {
             // What was said last counts: a list that was put, until the setting says something else than it did then.
@@ -303,6 +310,15 @@ impl Control {
         };
     }
 
+    /// What the cluster has given to this node counts from the next pass on.
+    fn take_orders(&mut self) {
+        let Some(assigned) = &mut self.options.assigned else { return };
+        let Some(orders) = assigned.borrow_and_update().clone() else { return };
+        let held = orders.replicas.iter().filter(|(_, replica)| replica.held);
+        self.desired.held = held.map(|(name, _)| name.clone()).collect();
+        self.desired.scope = Scope::Assigned(orders);
+    }
+
     /// Containers whose log lines ask for a restart.
     fn hear(&mut self, alarms: Vec<(String, String)>) {
         for (id, why) in alarms {
@@ -310,7 +326,7 @@ impl Control {
                 continue;
             };
             let now = self.now();
-            let cool_down = self.readers.cool_down();
+            let cool_down = self.readers.cool_down(&container.name, &self.desired);
             let history = self.observed.history.entry(container.name.clone()).or_default();
             if history.alarmed.is_none_or(|last| now.since(last) >= cool_down) {
                 history.alarm = Some(why);
@@ -326,6 +342,14 @@ impl Control {
         let mut names: BTreeSet<String> = self.observed.containers.keys().cloned().collect();
         if let Scope::Snapshot(snapshot) = &self.desired.scope {
             names.extend(snapshot.originals.keys().cloned());
+        }
+        if let Scope::Assigned(assigned) = &self.desired.scope {
+            for name in assigned.replicas.keys() {
+                if !self.observed.containers.contains_key(name) {
+                    self.observed.history.entry(name.clone()).or_default().begin(now);
+                }
+                names.insert(name.clone());
+            }
         }
         self.observed.history.retain(|name, _| names.contains(name));
         for name in names {

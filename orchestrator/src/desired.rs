@@ -1,11 +1,13 @@
 //! What is to run here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::allow::{AllowList, Pattern};
+use crate::cluster::model::LogRule;
+use crate::cluster::wire::Stamp;
 use crate::container::{Container, OURS};
 
 /// Images that are never stopped, whatever the settings say: without the broker, the pair has nothing to work on. A pattern
@@ -32,6 +34,38 @@ pub enum Scope {
     Snapshot(Snapshot),
     /// These may run, and nothing else.
     Allow(AllowList),
+    /// These must run, and of our cluster's nothing else may. What is not of it is left alone.
+    Assigned(Arc<Assigned>),
+}
+
+/// What a cluster has given this node to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assigned {
+    /// Its own id, which its containers bear as a label.
+    pub cluster: String,
+    /// By their containers' names.
+    pub replicas: BTreeMap<String, Replica>,
+    /// Which orders these are.
+    pub stamp: Stamp,
+    /// The server has not been heard of for long: what it would allow is decided here.
+    pub alone: bool,
+}
+
+/// One replica of a service, as its node is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Of which service.
+    pub service: String,
+    /// What it is created from.
+    pub original: Arc<Original>,
+    /// Which of its log lines ask for a restart.
+    pub logs: Option<LogRule>,
+    /// Whether it may run now.
+    pub run: bool,
+    /// Whether it may be restarted for its health now: not too many of a service at a time are, on whatever nodes.
+    pub cure: bool,
+    /// Somebody asked to have it left alone.
+    pub held: bool,
 }
 
 /// The containers that ran when it was taken.

@@ -58,6 +58,10 @@ pub struct History {
     /// Nothing is done to it before, since the last thing failed.
     pub retry: Option<Moment>,
     failures: u32,
+    /// Why the last thing that was done to it failed, if it did.
+    pub failure: Option<String>,
+    /// When it ended by itself, or something that was done to it failed, lately.
+    troubles: Vec<Moment>,
 }
 
 /// A container that is down, or gone.
@@ -82,6 +86,13 @@ pub struct Up {
 }
 
 impl History {
+    /// It must run, and there has never been one: nobody else is about to make it.
+    pub fn begin(&mut self, now: Moment) {
+        if self.up.is_none() && self.down.is_none() {
+            self.down = Some(Down { since: now, due: now, finished: String::new(), state: None });
+        }
+    }
+
     /// Takes in what is seen of the container, `None` if it is gone. `jitter` is from −1 to 1.
     pub fn see(&mut self, container: Option<&Container>, now: Moment, jitter: f64) {
         match container {
@@ -90,6 +101,7 @@ impl History {
             other => self.see_down(other, now, jitter),
         }
         self.restarts.retain(|restart| now.since(*restart) < FORGIVEN_AFTER);
+        self.troubles.retain(|trouble| now.since(*trouble) < FORGIVEN_AFTER);
     }
 
     fn see_up(&mut self, container: &Container, now: Moment) {
@@ -138,7 +150,10 @@ impl History {
             // Taken away while it waited for its start, or made and not started yet: no end of another run.
             (Some(down), None) => down.due.since(now),
             (_, Some(Container { state: State::Created, .. })) => Duration::ZERO,
-            _ => self.wait_after(ran_for, jitter),
+            _ => {
+                self.troubles.push(now);
+                self.wait_after(ran_for, jitter)
+            }
         };
         // Whoever made it is about to start it, if it was not us.
         let made_by_others = container.is_some_and(|c| c.state == State::Created && c.spec().is_none());
@@ -159,9 +174,11 @@ impl History {
         spread(step, jitter)
     }
 
-    /// The last thing that was done to it failed.
-    pub fn failed(&mut self, now: Moment, jitter: f64) -> Duration {
+    /// The last thing that was done to it failed, for this reason.
+    pub fn failed(&mut self, why: String, now: Moment, jitter: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
+        self.troubles.push(now);
+        self.failure = Some(why);
         let wait = spread(self.failures, jitter);
         self.retry = Some(now + wait);
         wait
@@ -169,7 +186,7 @@ impl History {
 
     /// The last thing that was done to it was done; if it was a restart, for its health or its logs.
     pub fn succeeded(&mut self, now: Moment, restarted: bool) {
-        (self.failures, self.retry) = (0, None);
+        (self.failures, self.retry, self.failure) = (0, None, None);
         if restarted {
             if self.alarm.take().is_some() {
                 self.alarmed = Some(now);
@@ -206,6 +223,12 @@ impl History {
     #[must_use]
     pub const fn is_settling(&self) -> bool {
         self.settling.is_some()
+    }
+
+    /// How often it ended by itself, or could not be started, in the last ten minutes.
+    #[must_use]
+    pub const fn troubles(&self) -> usize {
+        self.troubles.len()
     }
 
     /// How often it was restarted for its health or its logs in the last ten minutes.

@@ -43,7 +43,7 @@ pub struct Left {
 #[derive(Debug, thiserror::Error)]
 pub enum Retake {
     /// There is none in this mode.
-    #[error("there is an allow list, and so no snapshot")]
+    #[error("there is no snapshot: an allow list, or the cluster, says what runs")]
     NotHere,
     /// The engine can't be asked now.
     #[error(transparent)]

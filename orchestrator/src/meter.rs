@@ -42,11 +42,14 @@ struct Waits {
     what: &'static str,
 }
 
-const STANDINGS: [(Standing, &str); 7] = [
+const STANDINGS: [(Standing, &str); 10] = [
     (Standing::Original, "original"),
     (Standing::Newcomer, "newcomer"),
     (Standing::Allowed, "allowed"),
     (Standing::Unlisted, "unlisted"),
+    (Standing::Replica, "replica"),
+    (Standing::Stray, "stray"),
+    (Standing::Foreign, "foreign"),
     (Standing::Protected, "protected"),
     (Standing::Own, "own"),
     (Standing::Unknown, "unknown"),
@@ -55,7 +58,7 @@ const STANDINGS: [(Standing, &str); 7] = [
 /// `missing` besides: an original of which there is no container.
 const STATES: [&str; 3] = ["up", "down", "missing"];
 
-const DEEDS: [Deed; 4] = [Deed::Start, Deed::Create, Deed::Stop, Deed::Restart];
+const DEEDS: [Deed; 5] = [Deed::Start, Deed::Create, Deed::Stop, Deed::Restart, Deed::Remove];
 
 impl Families for LoopFamilies {
     fn register(registry: &mut Registry) -> Self {

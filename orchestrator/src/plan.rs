@@ -5,6 +5,9 @@
 //! | --- | --- | --- | --- |
 //! | snapshot | stop | start | create again and start |
 //! | allow list | stop | leave | leave |
+//! | cluster | leave; one of the cluster's: stop and remove | start | create and start |
+
+mod assigned;
 
 use std::collections::BTreeMap;
 
@@ -63,6 +66,12 @@ pub enum Standing {
     Allowed,
     /// It is not on the allow list.
     Unlisted,
+    /// The cluster has given it to this node.
+    Replica,
+    /// It is the cluster's, and not for this node, or not any more.
+    Stray,
+    /// It is not the cluster's.
+    Foreign,
     /// It is never stopped.
     Protected,
     /// It is the orchestrator's.
@@ -90,12 +99,14 @@ pub enum Step {
 pub enum Deed {
     /// Start it.
     Start,
-    /// Create it again from the stored inspect, and start it.
+    /// Create it from what is stored, and start it.
     Create,
     /// Stop it.
     Stop,
     /// Stop and start it.
     Restart,
+    /// Stop it, and take it away.
+    Remove,
 }
 
 /// Something to do now.
@@ -117,7 +128,10 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Moment) -> Plan {
         observed.containers.values().map(|container| judge(desired, observed, container, now)).collect();
     verdicts.extend(missing);
     verdicts.sort_by(|one, other| one.name.cmp(&other.name));
-    brake(observed, &mut verdicts);
+    match &desired.scope {
+        Scope::Assigned(assigned) => assigned::brake(assigned, observed, &mut verdicts),
+        _ => brake(observed, &mut verdicts, |one| matches!(one.standing, Standing::Original | Standing::Allowed)),
+    }
     for verdict in &mut verdicts {
         hold_back(observed, verdict, now);
     }
@@ -155,10 +169,16 @@ fn standing(desired: &Desired, container: &Container) -> Standing {
         Scope::Unknown(_) => Standing::Unknown,
         Scope::Snapshot(snapshot) if snapshot.originals.contains_key(&container.name) => Standing::Original,
         Scope::Allow(list) if list.allows(container) => Standing::Allowed,
+        Scope::Assigned(assigned) => assigned::standing(assigned, container),
         _ if desired.protected.is_spared(container) => Standing::Protected,
         Scope::Snapshot(_) => Standing::Newcomer,
         Scope::Allow(_) => Standing::Unlisted,
     }
+}
+
+/// Why a container that must run must.
+const fn wanted(standing: Standing) -> &'static str {
+    if matches!(standing, Standing::Replica) { "it is assigned here" } else { "it is in the snapshot" }
 }
 
 fn judge(desired: &Desired, observed: &Observed, container: &Container, now: Moment) -> Verdict {
@@ -167,7 +187,7 @@ fn judge(desired: &Desired, observed: &Observed, container: &Container, now: Mom
     let step = match standing {
         _ if held => Step::Leave,
         Standing::Original => match observed.history.get(&container.name) {
-            Some(history) if container.state.is_down() => start(container, history, now),
+            Some(history) if container.state.is_down() => start(standing, container, history, now),
             Some(history) => cure(container, history),
             None => Step::Leave,
         },
@@ -175,6 +195,10 @@ fn judge(desired: &Desired, observed: &Observed, container: &Container, now: Mom
             Some(history) if container.state.is_up() => cure(container, history),
             _ => Step::Leave,
         },
+        Standing::Replica => assigned::judge(desired, observed, container, now),
+        Standing::Stray if container.state == State::Removing => Step::Leave,
+        Standing::Stray => Step::Act(Deed::Remove, "it is not assigned here".to_owned()),
+        Standing::Foreign => assigned::foreign(desired, container),
         Standing::Newcomer => stop(container, desired, "it is not in the snapshot"),
         Standing::Unlisted => stop(container, desired, "it is not on the allow list"),
         Standing::Protected | Standing::Own | Standing::Unknown => Step::Leave,
@@ -182,13 +206,13 @@ fn judge(desired: &Desired, observed: &Observed, container: &Container, now: Mom
     Verdict { name: container.name.clone(), standing, held, step }
 }
 
-/// An original that is down.
-fn start(container: &Container, history: &History, now: Moment) -> Step {
+/// A container that must run, and is down.
+fn start(standing: Standing, container: &Container, history: &History, now: Moment) -> Step {
     let Some(down) = &history.down else { return Step::Leave };
     let why = match (container.state, container.exit_code) {
-        (State::Created, _) => "it is in the snapshot, and was never started".to_owned(),
-        (_, Some(code)) => format!("it is in the snapshot, and ended with {code}"),
-        _ => "it is in the snapshot, and is down".to_owned(),
+        (State::Created, _) => format!("{}, and was never started", wanted(standing)),
+        (_, Some(code)) => format!("{}, and ended with {code}", wanted(standing)),
+        _ => format!("{}, and is down", wanted(standing)),
     };
     when_due(Deed::Start, why, down.due, now)
 }
@@ -218,19 +242,23 @@ fn stop(container: &Container, desired: &Desired, why: &str) -> Step {
     }
 }
 
-/// Originals of which there is no container.
+/// Containers that must run, and that there are not.
 fn missing(desired: &Desired, observed: &Observed) -> Vec<Verdict> {
-    let Scope::Snapshot(snapshot) = &desired.scope else { return Vec::new() };
-    let missing = snapshot.originals.keys().filter(|name| !observed.containers.contains_key(*name));
+    let (standing, names): (_, Vec<&String>) = match &desired.scope {
+        Scope::Snapshot(snapshot) => (Standing::Original, snapshot.originals.keys().collect()),
+        Scope::Assigned(assigned) => (Standing::Replica, assigned::must_run(assigned).collect()),
+        Scope::Unknown(_) | Scope::Allow(_) => return Vec::new(),
+    };
+    let missing = names.into_iter().filter(|name| !observed.containers.contains_key(*name));
     let verdict = |name: &String| {
         let held = desired.held.contains(name);
         let due = observed.history.get(name).and_then(|history| history.down.as_ref()).map(|down| down.due);
-        let why = "it is in the snapshot, and is gone".to_owned();
+        let why = format!("{}, and there is none", wanted(standing));
         let step = match due {
             Some(due) if !held => Step::Wait(Deed::Create, why, Some(due)),
             _ => Step::Leave,
         };
-        Verdict { name: name.clone(), standing: Standing::Original, held, step }
+        Verdict { name: name.clone(), standing, held, step }
     };
     missing.map(verdict).collect()
 }
@@ -239,17 +267,24 @@ fn when_due(deed: Deed, why: String, due: Moment, now: Moment) -> Step {
     if due <= now { Step::Act(deed, why) } else { Step::Wait(deed, why, Some(due)) }
 }
 
+/// How many of so many may be restarted for their health at a time.
+#[must_use]
+pub const fn at_once(count: usize) -> usize {
+    let some = count / ONE_IN;
+    if some == 0 { 1 } else { some }
+}
+
 /// Lets only some of the restarts go ahead.
-fn brake(observed: &Observed, verdicts: &mut [Verdict]) {
-    let ours = |verdict: &&Verdict| matches!(verdict.standing, Standing::Original | Standing::Allowed);
-    let at_once = (verdicts.iter().filter(ours).count() / ONE_IN).max(1);
+fn brake(observed: &Observed, verdicts: &mut [Verdict], is_one: impl Fn(&Verdict) -> bool) {
+    let ours = |verdict: &&Verdict| is_one(verdict);
+    let at_once = at_once(verdicts.iter().filter(ours).count());
     let is_settling = |verdict: &&Verdict| {
         let settling = observed.history.get(&verdict.name).is_some_and(History::is_settling);
         let restarting = observed.busy.get(&verdict.name) == Some(&Deed::Restart);
         settling || restarting
     };
     let mut room = at_once.saturating_sub(verdicts.iter().filter(ours).filter(is_settling).count());
-    for verdict in verdicts.iter_mut() {
+    for verdict in verdicts.iter_mut().filter(|verdict| is_one(verdict)) {
         let Step::Act(Deed::Restart, why) = &verdict.step else { continue };
         if observed.busy.contains_key(&verdict.name) {
             continue;

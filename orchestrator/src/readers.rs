@@ -11,8 +11,10 @@ use tokio::task::AbortHandle;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::cluster::model::LogRule;
 use crate::container::State;
 use crate::control::is_ours;
+use crate::desired::{Desired, Scope};
 use crate::marks::Marks;
 use crate::plan::{Observed, Plan};
 use crate::runtime::{LogLine, Runtime};
@@ -39,6 +41,18 @@ pub struct LogPolicy {
     pub pattern: Option<Regex>,
 }
 
+impl From<&LogRule> for LogPolicy {
+    fn from(rule: &LogRule) -> Self {
+        Self {
+            severity: rule.severity,
+            lines: rule.lines.into(),
+            within: Duration::from_secs(rule.within.into()),
+            cool_down: Duration::from_secs(rule.cool_down.into()),
+            pattern: None,
+        }
+    }
+}
+
 /// One reader for each container that may be restarted and runs.
 #[derive(Debug, Default)]
 pub struct Readers {
@@ -57,14 +71,34 @@ impl Readers {
 
     /// How soon a container may be restarted for its lines again.
     #[must_use]
-    pub fn cool_down(&self) -> Duration {
-        self.policy.as_ref().map_or(Duration::ZERO, |policy| policy.cool_down)
+    pub fn cool_down(&self, name: &str, desired: &Desired) -> Duration {
+        self.policy_of(name, desired).map_or(Duration::ZERO, |policy| policy.cool_down)
+    }
+
+    /// In a cluster each service has its own.
+    fn policy_of(&self, name: &str, desired: &Desired) -> Option<Arc<LogPolicy>> {
+        match &desired.scope {
+            Scope::Assigned(assigned) => {
+                let rule = assigned.replicas.get(name)?.logs.as_ref()?;
+                Some(Arc::new(rule.into()))
+            }
+            _ => self.policy.clone(),
+        }
     }
 
     /// Begins and ends readers, so that there is one for each run that is to be read.
-    pub fn follow(&mut self, runtime: &Arc<dyn Runtime>, marks: &Arc<Marks>, plan: &Plan, observed: &Observed) {
+    pub fn follow(
+        &mut self,
+        runtime: &Arc<dyn Runtime>,
+        marks: &Arc<Marks>,
+        desired: &Desired,
+        plan: &Plan,
+        observed: &Observed,
+    ) {
         while self.tasks.try_join_next().is_some() {}
-        let Some(policy) = &self.policy else { return };
+        if self.policy.is_none() && !matches!(desired.scope, Scope::Assigned(_)) {
+            return;
+        }
         let ours = plan.verdicts.iter().filter(|verdict| is_ours(verdict.standing) && !verdict.held);
         let running = ours.filter_map(|verdict| observed.containers.get(&verdict.name));
         let running = running.filter(|container| container.state == State::Running);
@@ -78,12 +112,13 @@ impl Readers {
             }
             keep
         });
-        for key in wanted.into_keys() {
+        for (key, name) in wanted {
             if self.reading.contains_key(&key) {
                 continue;
             }
+            let Some(policy) = self.policy_of(&name, desired) else { continue };
             let (id, started) = key.clone();
-            let (runtime, marks, policy) = (Arc::clone(runtime), Arc::clone(marks), Arc::clone(policy));
+            let (runtime, marks) = (Arc::clone(runtime), Arc::clone(marks));
             let reader = self.tasks.spawn(async move { read(&*runtime, &marks, &policy, &id, &started).await });
             self.reading.insert(key, reader);
         }

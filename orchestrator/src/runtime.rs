@@ -40,6 +40,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Stops and starts a container.
     async fn restart(&self, name: &str) -> Result<(), RuntimeError>;
 
+    /// Takes a container away that does not run, and its volumes without a name; one that is gone is no error.
+    async fn remove(&self, id: &str) -> Result<(), RuntimeError>;
+
     /// Creates a container, connected to its networks and labelled with the spec's hash, and does not start it.
     /// [`RuntimeError::Exists`] if there is one of this name.
     async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError>;

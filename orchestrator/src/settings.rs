@@ -98,7 +98,7 @@ impl Settings {
     pub fn options(&self) -> Options {
         let protected = Protected { own_id: own_id(), patterns: self.protect.clone() };
         let allow = self.allow.clone().map(AllowList::new);
-        Options { enforce: self.enforce, allow, protected, resync: self.resync }
+        Options { enforce: self.enforce, allow, assigned: None, protected, resync: self.resync }
     }
 
     /// Which log lines ask for a restart.

@@ -46,7 +46,8 @@ async fn scene(allow: Option<&[&str]>) -> Scene {
     }
     let allow = allow.map(|list| AllowList::parse(list.iter().copied()).unwrap());
     let resync = Duration::from_secs(30);
-    let options = Options { enforce: true, allow: allow.clone(), protected: Protected::default(), resync };
+    let options =
+        Options { enforce: true, allow: allow.clone(), assigned: None, protected: Protected::default(), resync };
     let runtime = Arc::new(engine.clone());
     let control = Control::new(options, runtime.clone(), Arc::new(store.clone()), Readers::default());
     let shared = control.shared();

@@ -109,6 +109,7 @@ fn act(observed: &mut Observed, action: &Action, now: Moment) {
             let found = observed.containers.get_mut(name).unwrap();
             (found.state, found.finished) = (State::Exited, started);
         }
+        Deed::Remove => drop(observed.containers.remove(name)),
         Deed::Start | Deed::Restart => {
             let found = observed.containers.get_mut(name).unwrap();
             (found.state, found.started, found.health) = (State::Running, started, Health::None);

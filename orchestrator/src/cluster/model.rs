@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::severity::Severity;
 
 /// What a service's containers are, and how many of them there are to be.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +28,7 @@ pub struct Service {
     /// Whose log lines restart a container, if any.
     pub logs: Option<LogRule>,
     /// What a container is created from: the engine's own body, without the labels that tell it from others.
-    pub container: Template,
+    pub container: Arc<Template>,
 }
 
 /// A container's image, and the rest of what the engine is told. There are secrets in it.
@@ -68,8 +71,8 @@ pub struct HostPort {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogRule {
-    /// `debug`, `info`, `warn`, `error` or `fatal`: lines at or above this.
-    pub severity: String,
+    /// Lines at or above this.
+    pub severity: Severity,
     /// So many lines.
     pub lines: u16,
     /// within so many seconds,

@@ -26,6 +26,10 @@ impl Control {
                 let Some(original) = snapshot.originals.get(&action.name) else { return };
                 Target::Spec(original.spec.clone())
             }
+            (Deed::Create, Scope::Assigned(assigned)) => {
+                let Some(replica) = assigned.replicas.get(&action.name) else { return };
+                Target::Spec(replica.original.spec.clone())
+            }
             // By id: another container may have the name by then.
             _ => match self.observed.containers.get(&action.name) {
                 Some(container) => Target::Id(container.id.clone()),
@@ -60,7 +64,7 @@ impl Control {
                 self.tell(Event::now(done(*deed), name, Some(*deed), why));
             }
             Err(error) => {
-                let wait = history.failed(now, fastrand::f64().mul_add(2.0, -1.0));
+                let wait = history.failed(error.to_string(), now, fastrand::f64().mul_add(2.0, -1.0));
                 // What there is may be something else than what was seen.
                 self.resync_at = tokio::time::Instant::now();
                 let why = format!("{error}; again in {:.1} s", wait.as_secs_f64());
@@ -81,6 +85,13 @@ async fn act(runtime: &dyn Runtime, action: &Action, target: &Target) -> Result<
         (Deed::Start, Target::Id(id)) => runtime.start(id).await,
         (Deed::Stop, Target::Id(id)) => runtime.stop(id).await,
         (Deed::Restart, Target::Id(id)) => runtime.restart(id).await,
+        (Deed::Remove, Target::Id(id)) => {
+            // Within its own grace period first: taken away at once, it could not end in order.
+            match runtime.stop(id).await {
+                Ok(()) | Err(RuntimeError::Missing(_)) => runtime.remove(id).await,
+                Err(error) => Err(error),
+            }
+        }
         (Deed::Create, Target::Spec(spec)) => {
             runtime.create(&action.name, spec).await?;
             // If we end here, the next look finds it by its name, created and not started.
@@ -97,5 +108,6 @@ const fn done(deed: Deed) -> &'static str {
         Deed::Create => "created",
         Deed::Stop => "stopped",
         Deed::Restart => "restarted",
+        Deed::Remove => "removed",
     }
 }

@@ -72,6 +72,7 @@ impl Control {
             return;
         }
         let snapshot = match &self.desired.scope {
+            _ if self.options.assigned.is_some() => return,
             Scope::Unknown(_) if self.options.allow.is_none() => match self.running_now().await {
                 Ok(snapshot) => snapshot,
                 Err(_) => return,
@@ -97,7 +98,7 @@ impl Control {
 
     /// Takes the snapshot anew; gives how many containers are in it.
     pub(super) async fn retake(&mut self) -> Result<usize, Retake> {
-        if self.options.allow.is_some() {
+        if self.options.allow.is_some() || self.options.assigned.is_some() {
             return Err(Retake::NotHere);
         }
         if let Err(why) = &self.engine {

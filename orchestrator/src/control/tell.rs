@@ -38,6 +38,7 @@ impl Control {
     pub(super) fn tell_down(&self, name: &str, down: &Down, now: Moment) {
         match &self.desired.scope {
             Scope::Snapshot(snapshot) if snapshot.originals.contains_key(name) => {}
+            Scope::Assigned(assigned) if assigned.replicas.contains_key(name) => {}
             _ => return,
         }
         let how = match self.observed.containers.get(name) {
@@ -72,6 +73,9 @@ impl Control {
         }
         if engine.is_err() {
             self.seen = false;
+            // What was asked of it may hang for as long as a cut connection does. Done or not, it is looked at again.
+            self.acting.abort_all();
+            self.observed.busy.clear();
         }
         self.engine = engine;
     }
@@ -112,10 +116,11 @@ pub(crate) const fn word(deed: Deed) -> &'static str {
         Deed::Create => "create",
         Deed::Stop => "stop",
         Deed::Restart => "restart",
+        Deed::Remove => "remove",
     }
 }
 
 /// Whether a container's restarts are ours to decide.
 pub(crate) const fn is_ours(standing: Standing) -> bool {
-    matches!(standing, Standing::Original | Standing::Allowed)
+    matches!(standing, Standing::Original | Standing::Allowed | Standing::Replica)
 }

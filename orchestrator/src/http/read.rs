@@ -12,6 +12,9 @@ use crate::desired::Scope;
 use crate::picture::{Picture, time};
 use crate::plan::Standing;
 
+/// There is neither a snapshot nor a list.
+const OF_A_CLUSTER: &str = "this is a node of a cluster, whose server says what runs here";
+
 /// The last picture, for whoever may see it.
 async fn picture(gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Picture>, Problem> {
     gateway.access.read(headers).await?;
@@ -70,6 +73,7 @@ pub(super) async fn plan(State(gateway): State<Gateway>, headers: HeaderMap) -> 
         Scope::Unknown(why) => ("unknown", Some(why.clone())),
         Scope::Snapshot(_) => ("snapshot", None),
         Scope::Allow(_) => ("allow", None),
+        Scope::Assigned(_) => ("cluster", None),
     };
     let known = picture.plan.verdicts.iter().filter(|verdict| verdict.standing != Standing::Unknown);
     let steps: Vec<StepView> = known.filter_map(|verdict| step(&picture, verdict)).collect();
@@ -92,6 +96,7 @@ pub(super) async fn snapshot(
     let snapshot = match &picture.desired.scope {
         Scope::Snapshot(snapshot) => snapshot,
         Scope::Allow(_) => return Err(Problem::new(404, "there is an allow list, and so no snapshot; see /v1/allow")),
+        Scope::Assigned(_) => return Err(Problem::new(404, OF_A_CLUSTER)),
         Scope::Unknown(why) => return Err(Problem::new(503, why)),
     };
     let containers = snapshot.originals.iter().map(|(name, original)| {
@@ -119,6 +124,7 @@ pub(super) async fn allow(State(gateway): State<Gateway>, headers: HeaderMap) ->
         Scope::Snapshot(_) => {
             Err(Problem::new(404, "there is no allow list; what ran at the start is in /v1/snapshot"))
         }
+        Scope::Assigned(_) => Err(Problem::new(404, OF_A_CLUSTER)),
         Scope::Unknown(why) => Err(Problem::new(503, why)),
     }
 }

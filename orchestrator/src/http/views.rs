@@ -70,7 +70,7 @@ pub(super) struct NextView {
 /// What is to be done, container by container.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PlanView {
-    /// `snapshot`, `allow`, or `unknown`.
+    /// `snapshot`, `allow`, `cluster`, or `unknown`.
     pub(super) mode: &'static str,
     /// Why nothing is decided.
     #[serde(skip_serializing_if = "Option::is_none")]

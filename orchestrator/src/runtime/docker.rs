@@ -15,7 +15,8 @@ use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptions, StartContainerOptions,
+    StopContainerOptions,
 };
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -118,6 +119,14 @@ impl Runtime for DockerEngine {
 
     async fn restart(&self, name: &str) -> Result<(), RuntimeError> {
         self.client()?.restart_container(name, None::<RestartContainerOptions>).await.map_err(told)
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        match self.client()?.remove_container(id, Some(options)).await.map_err(told) {
+            Err(RuntimeError::Missing(_)) => Ok(()),
+            other => other,
+        }
     }
 
     async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError> {

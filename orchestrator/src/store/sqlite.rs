@@ -24,18 +24,27 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How many calls may wait; more wait to wait.
 const WAITING: usize = 64;
 
-/// `user_version` of the tables below.
-const VERSION: i64 = 1;
-
-const TABLES: &str = "
+/// What makes a file of each version into one of the next, from nothing on.
+const VERSIONS: [&str; 2] = [
+    "
     CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), taken INTEGER NOT NULL) STRICT;
     CREATE TABLE originals (name TEXT PRIMARY KEY, original TEXT NOT NULL) STRICT;
     CREATE TABLE allow (id INTEGER PRIMARY KEY CHECK (id = 1), list TEXT NOT NULL, setting TEXT NOT NULL) STRICT;
     CREATE TABLE holds (name TEXT PRIMARY KEY, reason TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
     CREATE TABLE writes (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
     INSERT INTO writes VALUES (1, 0);
-    PRAGMA user_version = 1;
-";
+    ",
+    "
+    CREATE TABLE cluster (id INTEGER PRIMARY KEY CHECK (id = 1), cluster TEXT NOT NULL, epoch INTEGER NOT NULL) STRICT;
+    CREATE TABLE services (name TEXT PRIMARY KEY, entry TEXT NOT NULL) STRICT;
+    CREATE TABLE nodes (name TEXT PRIMARY KEY, node TEXT NOT NULL) STRICT;
+    CREATE TABLE templates (hash TEXT PRIMARY KEY, template TEXT NOT NULL) STRICT;
+    CREATE TABLE replicas (service TEXT NOT NULL, slot INTEGER NOT NULL, epoch INTEGER NOT NULL, node TEXT NOT NULL,
+        revision INTEGER NOT NULL, template TEXT NOT NULL, retired INTEGER NOT NULL,
+        PRIMARY KEY (service, slot, epoch)) STRICT, WITHOUT ROWID;
+    CREATE INDEX replicas_by_node ON replicas (node);
+    ",
+];
 
 type Job = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
 
@@ -65,7 +74,7 @@ impl SqliteStore {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    async fn call<T: Send + 'static>(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(&mut Connection) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -80,7 +89,7 @@ impl SqliteStore {
         answered.await.map_err(|_| ended())?
     }
 
-    async fn write<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&rusqlite::Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -129,11 +138,14 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match version {
-        0 => transaction.execute_batch(TABLES).context("cannot make the tables")?,
-        VERSION => {}
-        other => anyhow::bail!("{} is of version {other}, which this orchestrator does not know", path.display()),
+    let known = usize::try_from(version).ok().filter(|known| *known <= VERSIONS.len());
+    let known = known.with_context(|| {
+        format!("{} is of version {version}, which this orchestrator does not know", path.display())
+    })?;
+    for tables in &VERSIONS[known..] {
+        transaction.execute_batch(tables).context("cannot make the tables")?;
     }
+    transaction.pragma_update(None, "user_version", i64::try_from(VERSIONS.len())?)?;
     transaction.commit()?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     anyhow::ensure!(sound == "ok", "{} is damaged: {sound}", path.display());

@@ -34,7 +34,13 @@ struct Scene {
 }
 
 fn options() -> Options {
-    Options { enforce: true, allow: None, protected: Protected::default(), resync: Duration::from_secs(30) }
+    Options {
+        enforce: true,
+        allow: None,
+        assigned: None,
+        protected: Protected::default(),
+        resync: Duration::from_secs(30),
+    }
 }
 
 impl Scene {

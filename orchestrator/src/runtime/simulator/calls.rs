@@ -73,12 +73,26 @@ impl Runtime for Simulator {
         Ok(())
     }
 
+    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        let name = &self.name_of(id);
+        match self.call("remove", name).await {
+            Err(RuntimeError::Missing(_)) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                Simulator::remove(self, name);
+                Ok(())
+            }
+        }
+    }
+
     async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError> {
         self.call("create", name).await?;
         if self.world().containers.contains_key(name) {
             return Err(RuntimeError::Exists(format!("{name} is there")));
         }
-        let labels = BTreeMap::from([(SPEC.to_owned(), spec.hash.clone())]);
+        let asked = spec.body["Labels"].as_object().into_iter().flatten();
+        let asked = asked.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()));
+        let labels = asked.chain([(SPEC.to_owned(), spec.hash.clone())]).collect();
         self.add(name, Behaviour::default(), labels);
         self.tell_of(name);
         Ok(())

@@ -1,0 +1,180 @@
+//! Where a cluster is kept.
+
+pub mod memory;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::model::{Service, Template};
+use super::state::{Change, Cluster, Entry, Name, Placed, container_name};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Hold, StoreError};
+
+/// Where a cluster is kept. What is answered with `Ok` is on the disk, all of it; what is not, may be none of it or all.
+#[async_trait]
+pub trait Records: Send + Sync + 'static {
+    /// All of it; a new one if there is none.
+    async fn load(&self) -> Result<Cluster, StoreError>;
+
+    /// Keeps these changes, at once.
+    async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError>;
+}
+
+/// A service as it is kept: what it is created from is in a table of its own.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    service: Service,
+    revision: u64,
+    rollout: u64,
+    held: Option<(String, i64)>,
+    removing: bool,
+}
+
+#[async_trait]
+impl Records for SqliteStore {
+    async fn load(&self) -> Result<Cluster, StoreError> {
+        self.write(|transaction| read(transaction)).await
+    }
+
+    async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            for change in &changes {
+                keep(transaction, change)?;
+            }
+            let forgets = |change: &Change| {
+                matches!(change, Change::Forget(..) | Change::ForgetNode(_) | Change::ForgetService(_))
+            };
+            if changes.iter().any(forgets) {
+                transaction.execute("DELETE FROM templates WHERE hash NOT IN (SELECT template FROM replicas)", [])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn read(connection: &Connection) -> anyhow::Result<Cluster> {
+    let kept = connection.query_row("SELECT cluster, epoch FROM cluster", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (id, epoch): (String, i64) = if let Some(kept) = kept.optional()? {
+        kept
+    } else {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        connection.execute("INSERT INTO cluster VALUES (1, ?1, 0)", [&id])?;
+        (id, 0)
+    };
+    let mut cluster = Cluster { id, epoch: epoch.cast_unsigned(), ..Cluster::default() };
+    let mut rows = connection.prepare("SELECT name, entry FROM services")?;
+    for row in rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
+        let (name, entry) = row?;
+        let Kept { service, revision, rollout, held, removing } =
+            serde_json::from_str(&entry).with_context(|| format!("service {name} can't be read"))?;
+        let held = held.map(|(reason, since)| Hold { reason, since });
+        let entry = Entry { service: Arc::new(service), revision, rollout, held, removing };
+        cluster.services.insert(name.into(), entry);
+    }
+    let mut rows = connection.prepare("SELECT name, node FROM nodes")?;
+    for row in rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
+        let (name, node) = row?;
+        let node = serde_json::from_str(&node).with_context(|| format!("node {name} can't be read"))?;
+        cluster.nodes.insert(name.into(), node);
+    }
+    cluster.slots = slots(connection, &cluster)?;
+    Ok(cluster)
+}
+
+fn slots(connection: &Connection, cluster: &Cluster) -> anyhow::Result<BTreeMap<(Name, u32), Vec<Placed>>> {
+    let mut templates: BTreeMap<String, Arc<Template>> = BTreeMap::new();
+    let mut rows = connection.prepare("SELECT hash, template FROM templates")?;
+    for row in rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
+        let (hash, template) = row?;
+        let template = serde_json::from_str(&template).with_context(|| format!("template {hash} can't be read"))?;
+        templates.insert(hash, Arc::new(template));
+    }
+    // One that is in use is one and the same in memory.
+    for entry in cluster.services.values() {
+        templates.insert(entry.service.container.hash.clone(), Arc::clone(&entry.service.container));
+    }
+    let mut slots: BTreeMap<(Name, u32), Vec<Placed>> = BTreeMap::new();
+    let mut services: BTreeMap<String, Name> = BTreeMap::new();
+    let mut rows = connection.prepare(
+        "SELECT service, slot, epoch, node, revision, template, retired FROM replicas ORDER BY service, slot, epoch",
+    )?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let service: String = row.get(0)?;
+        let service = Arc::clone(services.entry(service).or_insert_with_key(|service| service.as_str().into()));
+        let (slot, epoch): (u32, i64) = (row.get(1)?, row.get(2)?);
+        let node: String = row.get(3)?;
+        let node = cluster
+            .nodes
+            .get_key_value(node.as_str())
+            .map_or_else(|| node.as_str().into(), |(name, _)| Arc::clone(name));
+        let hash: String = row.get(5)?;
+        let template = templates.get(&hash).with_context(|| format!("there is no template {hash}"))?;
+        let placed = Placed {
+            epoch: epoch.cast_unsigned(),
+            name: container_name(&service, slot, epoch.cast_unsigned()),
+            node,
+            revision: row.get::<_, i64>(4)?.cast_unsigned(),
+            template: Arc::clone(template),
+            retired: row.get(6)?,
+        };
+        slots.entry((service, slot)).or_default().push(placed);
+    }
+    Ok(slots)
+}
+
+fn keep(connection: &Connection, change: &Change) -> anyhow::Result<()> {
+    match change {
+        Change::Service(name, entry) => {
+            let held = entry.held.as_ref().map(|hold| (hold.reason.clone(), hold.since));
+            let Entry { service, revision, rollout, removing, .. } = entry;
+            let kept = Kept {
+                service: Service::clone(service),
+                revision: *revision,
+                rollout: *rollout,
+                held,
+                removing: *removing,
+            };
+            let mut put = connection.prepare_cached("INSERT OR REPLACE INTO services VALUES (?1, ?2)")?;
+            put.execute(params![&**name, serde_json::to_string(&kept)?])?;
+        }
+        Change::ForgetService(name) => drop(connection.execute("DELETE FROM services WHERE name = ?1", [&**name])?),
+        Change::Node(name, node) => {
+            let mut put = connection.prepare_cached("INSERT OR REPLACE INTO nodes VALUES (?1, ?2)")?;
+            put.execute(params![&**name, serde_json::to_string(node)?])?;
+        }
+        Change::ForgetNode(name) => {
+            connection.execute("DELETE FROM nodes WHERE name = ?1", [&**name])?;
+            connection.execute("DELETE FROM replicas WHERE node = ?1", [&**name])?;
+        }
+        Change::Place(service, slot, placed) => {
+            let hash = &placed.template.hash;
+            let known = connection.prepare_cached("SELECT 1 FROM templates WHERE hash = ?1")?.exists([hash])?;
+            if !known {
+                let template = serde_json::to_string(&*placed.template)?;
+                connection.execute("INSERT INTO templates VALUES (?1, ?2)", params![hash, template])?;
+            }
+            let mut put = connection.prepare_cached("INSERT INTO replicas VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+            let (epoch, revision) = (placed.epoch.cast_signed(), placed.revision.cast_signed());
+            put.execute(params![&**service, slot, epoch, &*placed.node, revision, hash, placed.retired])?;
+            connection.prepare_cached("UPDATE cluster SET epoch = max(epoch, ?1)")?.execute([epoch])?;
+        }
+        Change::Retire(service, slot, epoch) => {
+            let mut set = connection
+                .prepare_cached("UPDATE replicas SET retired = 1 WHERE service = ?1 AND slot = ?2 AND epoch = ?3")?;
+            set.execute(params![&**service, slot, epoch.cast_signed()])?;
+        }
+        Change::Forget(service, slot, epoch) => {
+            let mut forget =
+                connection.prepare_cached("DELETE FROM replicas WHERE service = ?1 AND slot = ?2 AND epoch = ?3")?;
+            forget.execute(params![&**service, slot, epoch.cast_signed()])?;
+        }
+    }
+    Ok(())
+}
