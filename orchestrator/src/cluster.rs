@@ -1,22 +1,26 @@
 //! Several hosts: services with replicas, and the nodes that run them. In the order in which a change meets it:
 //!
-//! 1. [`model`]: services and nodes, as they are asked for;
+//! 1. [`request`], by HTTP or in a compose file: what is asked for; [`template`] makes of it a service of the [`model`],
+//!    with what engines are told to create its containers;
 //! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep; [`sight`]: what nodes have told;
 //! 3. [`schedule`]: what is to change, out of both, a pure function; [`placement`]: which node takes a replica;
 //! 4. [`orders`]: what each node is to run, out of the same;
-//! 5. [`server`]: the task that owns all of it, and [`requests`], what can be asked of it;
+//! 5. [`server`]: the task that owns all of it, and [`commands`], what can be asked of it;
 //! 6. [`wire`]: what a node and the server tell each other;
 //! 7. [`node`]: the node's side: the loop of one host, under orders; [`lease`]: how long it may go on alone.
 
+pub mod commands;
 pub mod lease;
 pub mod model;
 pub mod node;
 pub mod orders;
 pub mod placement;
 pub mod records;
-pub mod requests;
+pub mod request;
 pub mod schedule;
 pub mod server;
 pub mod sight;
 pub mod state;
+pub mod template;
+mod values;
 pub mod wire;

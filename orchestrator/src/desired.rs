@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::allow::{AllowList, Pattern};
 use crate::cluster::model::LogRule;
@@ -92,9 +94,9 @@ pub struct Original {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// As the engine takes it, without networks but the first.
-    pub body: serde_json::Value,
+    pub body: Value,
     /// Networks that it is connected to before its start, by name.
-    pub networks: BTreeMap<String, serde_json::Value>,
+    pub networks: BTreeMap<String, Value>,
     /// Of all that.
     pub hash: String,
 }
@@ -127,6 +129,17 @@ impl Protected {
         let broker = NEVER_STOPPED.as_ref().is_some_and(|broker| broker.matches("", &container.image));
         broker || self.patterns.iter().any(|pattern| pattern.matches(&container.name, &container.image))
     }
+}
+
+/// Of what a container is created from: the body, and the networks besides the first.
+#[must_use]
+pub fn hash(body: &Value, networks: &BTreeMap<String, Value>) -> String {
+    let text = json!([body, networks]).to_string();
+    digest(&SHA256, text.as_bytes())
+        .as_ref()
+        .iter()
+        .take(16)
+        .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
 }
 
 /// Its body has the container's environment in it.

@@ -3,6 +3,7 @@
 //! The only place that knows bollard: every call goes out once and comes back in our own words.
 
 mod convert;
+mod needs;
 mod recreate;
 
 use std::collections::HashMap;
@@ -21,8 +22,9 @@ use bollard::query_parameters::{
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+use self::needs::Needs;
 use super::{LogLine, Runtime, RuntimeError};
-use crate::container::{Container, SPEC};
+use crate::container::{Container, SERVICE, SPEC};
 use crate::desired::{Original, Spec};
 use crate::redact;
 
@@ -44,13 +46,14 @@ const LONGEST_LINE: usize = 16 * 1024;
 pub struct DockerEngine {
     address: String,
     client: OnceLock<Docker>,
+    needs: Needs,
 }
 
 impl DockerEngine {
     /// At `unix:///path` or `tcp://host:port`. Nothing is connected yet.
     #[must_use]
-    pub const fn new(address: String) -> Self {
-        Self { address, client: OnceLock::new() }
+    pub fn new(address: String) -> Self {
+        Self { address, client: OnceLock::new(), needs: Needs::default() }
     }
 
     fn client(&self) -> Result<Docker, RuntimeError> {
@@ -133,16 +136,26 @@ impl Runtime for DockerEngine {
         let unreadable =
             |error: serde_json::Error| RuntimeError::Refused(format!("what is stored can't be read: {error}"));
         let mut body: ContainerCreateBody = serde_json::from_value(spec.body.clone()).map_err(unreadable)?;
-        body.labels.get_or_insert_default().insert(SPEC.to_owned(), spec.hash.clone());
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let labels = body.labels.get_or_insert_default();
+        labels.insert(SPEC.to_owned(), spec.hash.clone());
+        let is_of_service = labels.contains_key(SERVICE);
         let client = self.client()?;
-        let created = client.create_container(Some(options), body).await.map_err(|error| match told(error) {
-            RuntimeError::Refused(why) if why.contains("already in use") => RuntimeError::Exists(why),
-            other => other,
-        })?;
+        if is_of_service {
+            let first = body.networking_config.iter().flat_map(|config| config.endpoints_config.iter().flatten());
+            let networks: Vec<_> = first.map(|(name, _)| name).chain(spec.networks.keys()).cloned().collect();
+            self.needs.networks(&client, networks.into_iter()).await?;
+        }
+        let image = body.image.clone().unwrap_or_default();
+        let created = match create(&client, name, body.clone()).await {
+            Err(RuntimeError::Missing(_)) if is_of_service => {
+                self.needs.image(&client, &image).await?;
+                create(&client, name, body).await?
+            }
+            other => other?,
+        };
         for (network, endpoint) in &spec.networks {
             let endpoint: EndpointSettings = serde_json::from_value(endpoint.clone()).map_err(unreadable)?;
-            let request = NetworkConnectRequest { container: created.id.clone(), endpoint_config: Some(endpoint) };
+            let request = NetworkConnectRequest { container: created.clone(), endpoint_config: Some(endpoint) };
             client.connect_network(network, request).await.map_err(told)?;
         }
         Ok(())
@@ -159,6 +172,16 @@ impl Runtime for DockerEngine {
         let pieces = client.logs(id, Some(options));
         lines(pieces.boxed())
     }
+}
+
+/// The new container's id.
+async fn create(client: &Docker, name: &str, body: ContainerCreateBody) -> Result<String, RuntimeError> {
+    let options = CreateContainerOptionsBuilder::new().name(name).build();
+    let created = client.create_container(Some(options), body).await.map_err(|error| match told(error) {
+        RuntimeError::Refused(why) if why.contains("already in use") => RuntimeError::Exists(why),
+        other => other,
+    })?;
+    Ok(created.id)
 }
 
 /// Lines out of pieces: of a container with a terminal, a piece is whatever was printed at once.

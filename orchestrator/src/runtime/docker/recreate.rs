@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use bollard::models::{ContainerInspectResponse, EndpointSettings, HostConfig, MountPoint};
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::desired::{Original, Spec};
+use crate::desired::{Original, Spec, hash};
 use crate::runtime::RuntimeError;
 
 /// Docker's own short form of an id.
@@ -75,13 +74,4 @@ fn keep_volumes(host: &mut HostConfig, mounts: Vec<MountPoint>) {
 
 fn as_json(value: impl serde::Serialize) -> Result<Value, RuntimeError> {
     serde_json::to_value(value).map_err(|error| RuntimeError::Refused(format!("cannot be kept: {error}")))
-}
-
-fn hash(body: &Value, networks: &BTreeMap<String, Value>) -> String {
-    let text = json!([body, networks]).to_string();
-    digest(&SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .take(16)
-        .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
 }
