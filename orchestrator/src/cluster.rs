@@ -1,6 +1,6 @@
 //! Several hosts: services with replicas, and the nodes that run them. In the order in which a change meets it:
 //!
-//! 1. [`request`], by HTTP or in a compose file: what is asked for; [`template`] makes of it a service of the [`model`],
+//! 1. [`request`], by HTTP or in a [`compose`] file: what is asked for; [`template`] makes of it a service of the [`model`],
 //!    with what engines are told to create its containers;
 //! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep; [`sight`]: what nodes have told;
 //! 3. [`schedule`]: what is to change, out of both, a pure function; [`placement`]: which node takes a replica;
@@ -10,6 +10,7 @@
 //! 7. [`node`]: the node's side: the loop of one host, under orders; [`lease`]: how long it may go on alone.
 
 pub mod commands;
+pub mod compose;
 pub mod lease;
 pub mod model;
 pub mod node;

@@ -1,0 +1,350 @@
+//! Compose files: what becomes of them, what is refused with its line, and that Compose takes what we take.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use upbeat_orchestrator::cluster::compose::{ComposeError, Composed, Source, read};
+use upbeat_orchestrator::cluster::model::{HostPort, LogRule, Partition};
+
+fn variable(name: &str) -> Option<String> {
+    match name {
+        "TAG" => Some("7".to_owned()),
+        "SECRET" => Some("hunter2".to_owned()),
+        _ => None,
+    }
+}
+
+fn compose(text: &str) -> Result<Composed, ComposeError> {
+    read(&Source { file: "file.yml", text, project: "shop", variables: &variable })
+}
+
+const EVERYTHING: &str = r#"
+version: "3.9"
+name: shop
+x-orchestrator: {mode: cluster}
+x-common: &common
+  image: web:${TAG}
+  restart: unless-stopped
+  environment: &env
+    SECRET:
+    NOT_SET:
+    PRICE: 5$$
+    LEVEL: ${LEVEL:-info}
+services:
+  web:
+    <<: *common
+    command: serve --name "two words"
+    entrypoint: [/bin/x]
+    ports: ["8080:80", "127.0.0.1:53:53/udp", 9090, {target: 1, published: 2, host_ip: "::1", protocol: udp, mode: host}]
+    volumes: ["data:/data:ro", "/srv:/srv", {type: volume, source: other, target: /other, read_only: true}]
+    networks: {front: , default: {}}
+    healthcheck: {test: curl localhost, interval: 1m30s, timeout: 2s, retries: 3, start_period: 5s}
+    stop_grace_period: 45s
+    stop_signal: SIGINT
+    user: "1:1"
+    working_dir: /tmp
+    hostname: web
+    extra_hosts: {db: 10.0.0.7}
+    labels: [team=blue, plain]
+    init: true
+    read_only: true
+    tmpfs: /tmp
+    cap_add: [NET_ADMIN]
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    depends_on: [db]
+    deploy:
+      mode: replicated
+      replicas: 3
+      placement: {constraints: [node.labels.disk == ssd, "node.labels.zone==a"]}
+      resources: {limits: {memory: 64m, cpus: "0.5"}}
+    x-orchestrator:
+      partition: stop
+      logs: {severity: warn, within: 2m}
+  db:
+    image: db:1
+    environment: [A=1, "B=x=y", SECRET]
+    network_mode: host
+    mem_limit: 1g
+    cpus: 2
+networks:
+  front: {name: public}
+volumes:
+  data:
+  other: {external: true}
+"#;
+
+#[test]
+fn everything_that_a_file_can_say_reaches_the_engine_s_body() {
+    let Composed { services, notes } = compose(EVERYTHING).unwrap();
+    let [db, web] = &services[..] else { panic!("{services:?}") };
+    assert_eq!((web.name.as_str(), web.replicas, web.partition), ("web", 3, Partition::Stop));
+    assert_eq!(web.placement, [("disk".into(), "ssd".into()), ("zone".into(), "a".into())].into());
+    let port = |port, udp| HostPort { port, udp };
+    assert_eq!(web.host_ports, [port(2, true), port(53, true), port(8080, false)]);
+    assert_eq!(web.stop_grace, Duration::from_secs(45));
+    assert_eq!(web.logs, Some(LogRule { severity: "warn".to_owned(), lines: 5, within: 120, cool_down: 300 }));
+    let body = &web.container.body;
+    assert_eq!(body["Image"], "web:7");
+    assert_eq!(body["Cmd"], json!(["serve", "--name", "two words"]));
+    assert_eq!(body["Env"], json!(["LEVEL=info", "PRICE=5$", "SECRET=hunter2"]));
+    assert_eq!(body["Labels"]["team"], "blue");
+    assert_eq!(body["Labels"]["plain"], "");
+    assert_eq!(body["Healthcheck"]["Interval"], 90_000_000_000_u64);
+    let host = &body["HostConfig"];
+    assert_eq!(host["Binds"], json!(["shop_data:/data:ro", "/srv:/srv", "other:/other:ro"]));
+    assert_eq!(host["PortBindings"]["1/udp"], json!([{"HostIp": "::1", "HostPort": "2"}]));
+    assert_eq!(host["NetworkMode"], "shop_default");
+    assert_eq!(host["Memory"], 67_108_864);
+    assert_eq!(host["NanoCpus"], 500_000_000);
+    assert_eq!(host["ExtraHosts"], json!(["db:10.0.0.7"]));
+    assert_eq!(host["Tmpfs"], json!({"/tmp": ""}));
+    assert!(web.container.networks.contains_key("public"), "{:?}", web.container.networks);
+    assert_eq!(db.container.body["Env"], json!(["A=1", "B=x=y", "SECRET=hunter2"]));
+    assert_eq!(db.container.body["HostConfig"]["NetworkMode"], "host");
+    assert_eq!(db.container.body["HostConfig"]["NanoCpus"], 2_000_000_000);
+    for note in ["file.yml:7: services.web.restart", "services.web.depends_on", "volumes.other"] {
+        assert!(notes.iter().any(|found| found.contains(note)), "{note}: {notes:?}");
+    }
+}
+
+#[test]
+fn a_small_file_has_compose_s_defaults() {
+    let Composed { services, notes } = compose("services: {web: {image: 'web:$TAG'}}").unwrap();
+    let web = &services[0];
+    assert_eq!((web.replicas, web.partition, web.logs.as_ref()), (1, Partition::Keep, None));
+    assert_eq!(web.container.image, "web:7");
+    assert_eq!(web.container.body["HostConfig"]["NetworkMode"], "shop_default");
+    let endpoint = &web.container.body["NetworkingConfig"]["EndpointsConfig"]["shop_default"];
+    assert_eq!(endpoint, &json!({"Aliases": ["web"]}));
+    assert!(notes.is_empty());
+    let unset = compose("services: {web: {image: 'web:1$NO', hostname: a$NO}}").unwrap().notes;
+    assert_eq!(unset.len(), 2, "{unset:?}");
+    assert!(unset[0].starts_with("file.yml:1: ") && unset[0].contains("NO is not set"), "{unset:?}");
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name_and_line_all_at_once() {
+    let text =
+        "services:\n  web:\n    image: web:1\n    privileged: true\n  db:\n    build: .\n    image: db\nsecrets: {}\n";
+    assert_eq!(
+        compose(text).unwrap_err().0,
+        [
+            "file.yml:4: services.web.privileged is not supported; a container is never given its node; cap_add may do",
+            "file.yml:6: services.db.build is not supported; build the image before, and have it where the nodes find it: \
+             image names it",
+            "file.yml:8: secrets is not supported; services, networks, volumes and x-orchestrator are",
+        ]
+    );
+}
+
+#[test]
+fn what_can_not_be_right_is_refused_by_name_and_line() {
+    for (service, line, path, why) in [
+        ("image:", 3, "image", "a word"),
+        ("image: [a]", 3, "image", "a word"),
+        ("image: web 1", 3, "image", "nginx"),
+        ("image: ${NO?set it}", 3, "image", "set it"),
+        ("image: web\n    command: 'a", 4, "", "YAML"),
+        ("image: web\n    command: \"it's\"", 4, "command", "quotation"),
+        ("image: web\n    environment: {A: [hunter2]}", 4, "environment.A", "a list"),
+        ("image: web\n    environment: hunter2", 4, "environment", "a map"),
+        ("image: web\n    environment: {A: 'hunter2$'}", 4, "environment.A", "$$"),
+        ("image: web\n    environment:\n      - A=hunter2\n      - A=hunter2", 6, "environment", "already"),
+        ("image: web\n    environment:\n      A: hunter2\n      A: hunter2", 6, "A", "already, in line 5"),
+        ("image: web\n    ports:\n      - 80\n      - 80-90:80-90", 6, "ports[1]", "range"),
+        ("image: web\n    ports:\n      - target: 80\n        app: x", 6, "ports[0].app", "target"),
+        ("image: web\n    ports: 80", 4, "ports", "a list"),
+        ("image: web\n    volumes:\n      - ./x:/x", 5, "volumes[0]", "whole path"),
+        ("image: web\n    volumes: ['x:/x']", 4, "volumes[0]", "not among"),
+        ("image: web\n    volumes: [{type: tmpfs, target: /x}]", 4, "volumes[0].type", "tmpfs"),
+        ("image: web\n    networks: [x]", 4, "networks", "not among"),
+        ("image: web\n    networks: {default: {aliases: [a]}}", 4, "networks.default.aliases", "own name"),
+        ("image: web\n    network_mode: bridge", 4, "network_mode", "host or none"),
+        ("image: web\n    healthcheck: {interval: 10s}", 4, "healthcheck.test", "missing"),
+        ("image: web\n    healthcheck:\n      test: a\n      timeout: 10", 6, "healthcheck.timeout", "10s"),
+        ("image: web\n    healthcheck: {test: a, start_interval: 1s}", 4, "healthcheck.start_interval", "start_period"),
+        ("image: web\n    stop_grace_period: 1h", 4, "stop_grace_period", "4m"),
+        ("image: web\n    read_only: yes", 4, "read_only", "true or false"),
+        ("image: web\n    mem_limit: 1", 4, "mem_limit", "6m"),
+        ("image: web\n    deploy: {replicas: -1}", 4, "deploy.replicas", "number"),
+        ("image: web\n    deploy: {replicas: 20000}", 4, "deploy.replicas", "10000"),
+        ("image: web\n    deploy: {mode: global}", 4, "deploy.mode", "replicated"),
+        ("image: web\n    deploy: {update_config: {}}", 4, "deploy.update_config", "replicas"),
+        (
+            "image: web\n    deploy: {placement: {constraints: [node.role == manager]}}",
+            4,
+            "constraints[0]",
+            "node.labels",
+        ),
+        ("image: web\n    deploy: {placement: {constraints: [node.labels.a != b]}}", 4, "constraints[0]", "=="),
+        ("image: web\n    deploy:\n      resources:\n        limits:\n          pids: 1", 7, "limits.pids", "memory"),
+        ("image: web\n    x-orchestrator: {partition: maybe}", 4, "x-orchestrator.partition", "keep, stop or hold"),
+        ("image: web\n    x-orchestrator: {logs: {severity: loud}}", 4, "x-orchestrator.logs.severity", "error"),
+        ("image: web\n    x-orchestrator: {replicas: 3}", 4, "x-orchestrator.replicas", "partition"),
+        ("image: web\n    x-other: 1", 4, "x-other", "not supported"),
+        ("user: a", 2, "image", "missing"),
+    ] {
+        let text = format!("services:\n  web:\n    {service}\n");
+        let errors = compose(&text).err().unwrap_or_else(|| panic!("{text} is taken")).0;
+        let error = &errors[0];
+        assert!(error.starts_with(&format!("file.yml:{line}: ")), "{text}: {errors:?}");
+        assert!(error.contains(path) && error.contains(why), "{text}: {errors:?}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn what_can_not_be_right_above_the_services_is_refused_too() {
+    for (text, line, why) in [
+        ("", 1, "services is missing"),
+        ("- a", 1, "the file is a list"),
+        ("services: {}\ninclude: []", 2, "include is not supported"),
+        ("x-orchestrator:\n  mode: snapshot\nservices: {}", 2, "without a file"),
+        ("x-orchestrator:\n  mode: enforce\nservices: {}", 2, "--allow"),
+        ("x-orchestrator:\n  mode: x\nservices: {}", 2, "cluster is"),
+        ("x-orchestrator:\n  nodes: 3\nservices: {}", 2, "mode is"),
+        ("services: {}\nnetworks:\n  a: {driver: overlay}", 3, "bridge is the only one"),
+        ("services: {}\nnetworks:\n  a:\n    ipam: {}", 4, "networks.a.ipam is not supported"),
+        ("services: {}\nvolumes:\n  a: {driver: nfs}", 3, "local is the only one"),
+        ("services:\n  Web_1: {image: a}", 2, "small letters"),
+        ("services:\n  a: {image: a}\n  a: {image: b}", 3, "already, in line 2"),
+        ("services:\n\ta: 1", 2, "no YAML"),
+    ] {
+        let errors = compose(text).err().unwrap_or_else(|| panic!("{text} is taken")).0;
+        assert!(errors[0].starts_with(&format!("file.yml:{line}: ")), "{text}: {errors:?}");
+        assert!(errors[0].contains(why), "{text}: {errors:?}");
+    }
+}
+
+/// A service, by its keys.
+fn service() -> impl Strategy<Value = Value> {
+    let word = "[a-z][a-z0-9]{0,7}";
+    let duration = prop_oneof!["[1-9]s", "[1-3]m[1-9]s", "[1-9]00ms"];
+    let list = |words: &'static [&'static str]| {
+        proptest::sample::subsequence(words, 1..=words.len()).prop_map(|words| json!(words)).boxed()
+    };
+    let pairs =
+        btree_map("[A-Z]{1,5}", prop_oneof![word.prop_map(Value::from), any::<u16>().prop_map(Value::from)], 0..4);
+    let optional: Vec<(&'static str, BoxedStrategy<Value>)> = vec![
+        ("command", prop_oneof![word.prop_map(Value::from), vec(word, 1..3).prop_map(Value::from)].boxed()),
+        ("entrypoint", vec(word, 1..3).prop_map(Value::from).boxed()),
+        ("environment", pairs.clone().prop_map(|pairs| json!(pairs)).boxed()),
+        ("labels", btree_map(word, word, 0..3).prop_map(|pairs| json!(pairs)).boxed()),
+        ("ports", list(&["80", "8080:81", "127.0.0.1:8081:82", "53:53/udp"])),
+        ("volumes", list(&["data:/data", "/srv:/srv:ro", "other:/other:rw"])),
+        ("networks", list(&["front", "default"])),
+        ("extra_hosts", list(&["db:10.0.0.7", "cache:10.0.0.8"])),
+        ("cap_add", list(&["NET_ADMIN", "SYS_TIME"])),
+        ("cap_drop", list(&["ALL", "CHOWN"])),
+        ("security_opt", list(&["no-new-privileges:true"])),
+        ("tmpfs", list(&["/tmp", "/run"])),
+        ("stop_grace_period", duration.clone().prop_map(Value::from).boxed()),
+        ("stop_signal", Just(json!("SIGINT")).boxed()),
+        ("user", Just(json!("1:1")).boxed()),
+        ("working_dir", Just(json!("/tmp")).boxed()),
+        ("hostname", word.prop_map(Value::from).boxed()),
+        ("init", any::<bool>().prop_map(Value::from).boxed()),
+        ("read_only", any::<bool>().prop_map(Value::from).boxed()),
+        ("restart", prop_oneof![Just("no"), Just("always")].prop_map(Value::from).boxed()),
+        ("mem_limit", "[1-9]g".prop_map(Value::from).boxed()),
+        (
+            "healthcheck",
+            (word, duration, 1..9_u16)
+                .prop_map(|(test, interval, retries)| json!({"test": test, "interval": interval, "retries": retries}))
+                .boxed(),
+        ),
+        (
+            "deploy",
+            (0..9_u16, word)
+                .prop_map(|(replicas, disk)| {
+                    let placement = json!({"constraints": [format!("node.labels.disk == {disk}")]});
+                    json!({"replicas": replicas, "placement": placement, "resources": {"limits": {"cpus": "0.5"}}})
+                })
+                .boxed(),
+        ),
+        ("x-orchestrator", Just(json!({"partition": "stop", "logs": {"lines": 3}})).boxed()),
+    ];
+    let present = vec(any::<bool>(), optional.len());
+    let (names, values): (Vec<_>, Vec<_>) = optional.into_iter().unzip();
+    (present, values, word).prop_map(move |(present, values, image)| {
+        let mut service = Map::from_iter([("image".to_owned(), Value::from(image))]);
+        let chosen = names.iter().zip(values).zip(present).filter(|(_, present)| *present);
+        service.extend(chosen.map(|((name, value), _)| ((*name).to_owned(), value)));
+        service.into()
+    })
+}
+
+/// A file that is YAML by being JSON.
+fn file() -> impl Strategy<Value = String> {
+    btree_map("[a-z][a-z0-9-]{0,7}", service(), 1..5).prop_map(|services| {
+        let volumes = json!({"data": null, "other": {"name": "elsewhere"}});
+        let file = json!({"services": services, "networks": {"front": {"driver": "bridge"}}, "volumes": volumes});
+        serde_json::to_string_pretty(&file).unwrap()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn services_come_out_as_they_were_written(text in file()) {
+        let written: Value = serde_json::from_str(&text).unwrap();
+        let composed = compose(&text).unwrap();
+        prop_assert_eq!(composed.services.len(), written["services"].as_object().unwrap().len());
+        for service in composed.services {
+            let asked = &written["services"][&service.name];
+            prop_assert_eq!(&service.container.body["Image"], &asked["image"]);
+            let replicas = asked["deploy"]["replicas"].as_u64().unwrap_or(1);
+            prop_assert_eq!(u64::from(service.replicas), replicas);
+            let environment = asked["environment"].as_object().map_or(0, Map::len);
+            prop_assert_eq!(service.container.body["Env"].as_array().map_or(0, Vec::len), environment);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[ \\n:{}\\[\\]&*<!|>a-z$-]{0,80}") {
+        drop(compose(&text));
+        drop(compose(&format!("services:\n  web:\n    {text}")));
+    }
+}
+
+/// Debian's `docker-compose`, or Docker's own plugin; `None`, which is said, where there is neither.
+fn their_compose() -> Option<Vec<&'static str>> {
+    let works = |words: &[&str]| {
+        let version = Command::new(words[0]).args(&words[1..]).arg("version").output();
+        version.is_ok_and(|version| version.status.success())
+    };
+    let found = [vec!["docker-compose"], vec!["docker", "compose"]].into_iter().find(|words| works(words));
+    if found.is_none() {
+        println!("SKIPPED: neither docker-compose nor docker compose is there");
+    }
+    found
+}
+
+fn assert_theirs_takes(compose: &[&str], path: &std::path::Path, text: &str) {
+    let mut command = Command::new(compose[0]);
+    command.args(&compose[1..]).arg("--file").arg(path).args(["config", "--quiet"]);
+    let checked = command.env("TAG", "7").env("SECRET", "hunter2").output().unwrap();
+    assert!(checked.status.success(), "{text}\n{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn what_we_take_compose_takes() {
+    let Some(theirs) = their_compose() else { return };
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 12, ..ProptestConfig::default() });
+    let outcome = runner.run(&file(), |text| {
+        compose(&text).unwrap();
+        let mut path = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
+        path.write_all(text.as_bytes()).unwrap();
+        assert_theirs_takes(&theirs, path.path(), &text);
+        Ok(())
+    });
+    outcome.unwrap();
+}
