@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use upbeat_orchestrator::cluster::compose::{ComposeError, Composed, Source, read};
 use upbeat_orchestrator::cluster::model::{HostPort, LogRule, Partition};
+use upbeat_orchestrator::severity::Severity;
 
 fn variable(name: &str) -> Option<String> {
     match name {
@@ -89,7 +90,7 @@ fn everything_that_a_file_can_say_reaches_the_engine_s_body() {
     let port = |port, udp| HostPort { port, udp };
     assert_eq!(web.host_ports, [port(2, true), port(53, true), port(8080, false)]);
     assert_eq!(web.stop_grace, Duration::from_secs(45));
-    assert_eq!(web.logs, Some(LogRule { severity: "warn".to_owned(), lines: 5, within: 120, cool_down: 300 }));
+    assert_eq!(web.logs, Some(LogRule { severity: Severity::Warn, lines: 5, within: 120, cool_down: 300 }));
     let body = &web.container.body;
     assert_eq!(body["Image"], "web:7");
     assert_eq!(body["Cmd"], json!(["serve", "--name", "two words"]));

@@ -119,7 +119,6 @@ fn what_can_not_be_right_is_refused_by_its_field_with_what_would_do() {
         (json!({"health": {"test": "x", "retries": 0}}), "health.retries", "1 is the least"),
         (json!({"stop_grace_period": "1h"}), "stop_grace_period", "4m"),
         (json!({"placement": {"": "x"}}), "placement", "name"),
-        (json!({"logs": {"severity": "loud", "lines": 1, "within": 1, "cool_down": 0}}), "logs.severity", "error"),
         (json!({"logs": {"severity": "error", "lines": 0, "within": 1, "cool_down": 0}}), "logs.lines", "1"),
         (json!({"user": ""}), "user", "leave it out"),
         (json!({"working_dir": "tmp"}), "working_dir", "whole path"),

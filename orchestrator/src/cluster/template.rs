@@ -6,9 +6,9 @@
 mod health;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::model::{LogRule, Service, Template};
@@ -16,7 +16,6 @@ use super::request::{FieldError, ServiceRequest};
 use super::values::{self, Port};
 use crate::container::{OURS, SERVICE};
 use crate::desired;
-use crate::severity::Severity;
 
 /// The most containers of a service.
 const MOST_REPLICAS: u32 = 10_000;
@@ -76,7 +75,7 @@ pub fn service(request: ServiceRequest) -> Result<Service, FieldError> {
         host_ports: host_ports.into_iter().collect(),
         stop_grace,
         logs: request.logs,
-        container: Template { image: request.image, body, networks, hash },
+        container: Arc::new(Template { image: request.image, body, networks, hash }),
     })
 }
 
@@ -184,10 +183,6 @@ fn name(name: &str) -> Result<String, FieldError> {
 }
 
 fn log_rule(rule: &LogRule) -> Result<(), FieldError> {
-    if Severity::from_str(&rule.severity, false).is_err() {
-        let why = format!("{:?}: debug, info, warn, error or fatal", rule.severity);
-        return Err(FieldError::new("logs.severity", why));
-    }
     for (field, number) in [("logs.lines", u32::from(rule.lines)), ("logs.within", rule.within)] {
         if number == 0 {
             return Err(FieldError::new(field, "1 is the least"));

@@ -120,7 +120,7 @@ impl Orders {
     pub fn assigned(&self, has_lease: bool) -> Assigned {
         let replica = |order: &Order| {
             let template = self.templates.get(&order.template)?;
-            let original = template.original(&self.cluster, &order.service);
+            let original = template.original(&self.cluster);
             let run = has_lease || order.partition != Partition::Stop;
             let (service, logs) = (order.service.to_string(), order.logs.clone());
             let original = Arc::new(original);
@@ -132,9 +132,9 @@ impl Orders {
 }
 
 impl Template {
-    /// What a container of this service is created from, with the labels that tell it from others.
+    /// What a container of this cluster is created from.
     #[must_use]
-    pub fn original(&self, cluster: &str, service: &str) -> Original {
+    pub fn original(&self, cluster: &str) -> Original {
         let mut body = self.body.clone();
         if let Some(object) = body.as_object_mut() {
             let labels = object.entry("Labels").or_insert_with(|| serde_json::json!({}));
@@ -142,7 +142,6 @@ impl Template {
                 *labels = serde_json::json!({});
             }
             labels[crate::container::CLUSTER] = cluster.into();
-            labels[crate::container::SERVICE] = service.into();
         }
         let spec = Spec { body, networks: self.networks.clone(), hash: self.hash.clone() };
         Original { image: self.image.clone(), spec }

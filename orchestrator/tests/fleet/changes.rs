@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use upbeat_orchestrator::cluster::model::{Admission, HostPort, Partition, Service};
 use upbeat_orchestrator::cluster::commands::Put;
+use upbeat_orchestrator::cluster::model::{Admission, HostPort, Partition, Service};
 use upbeat_orchestrator::cluster::server::Refusal;
 
 use super::{Fleet, SOON, other, service};

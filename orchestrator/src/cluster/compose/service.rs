@@ -4,12 +4,15 @@ mod lists;
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
+
 use super::Names;
 use super::read::Reader;
 use super::tree::{Entry, Kind, Node};
 use crate::cluster::model::{LogRule, Partition};
 use crate::cluster::request::{FieldError, HealthRequest, HealthTest, ServiceRequest};
 use crate::cluster::values;
+use crate::severity::Severity;
 
 /// What would do instead of keys that people write often.
 const INSTEAD: [(&str, &str); 9] = [
@@ -241,11 +244,15 @@ fn extension(reader: &mut Reader<'_>, node: &Node, path: &str, asked: &mut Servi
 
 /// What is left out is as the settings of `solo` have it.
 fn log_rule(reader: &mut Reader<'_>, node: &Node, path: &str) -> LogRule {
-    let mut rule = LogRule { severity: "error".to_owned(), lines: 5, within: 60, cool_down: 300 };
+    let mut rule = LogRule { severity: Severity::Error, lines: 5, within: 60, cool_down: 300 };
     for Entry { key, line, value } in reader.map(node, path) {
         let here = format!("{path}.{key}");
         match key.as_str() {
-            "severity" => rule.severity = reader.text(value, &here).unwrap_or_default(),
+            "severity" => match reader.text(value, &here).map(|text| Severity::from_str(&text, false)) {
+                Some(Ok(severity)) => rule.severity = severity,
+                None => {}
+                Some(Err(_)) => reader.wrong(*line, format!("{here}: debug, info, warn, error or fatal")),
+            },
             "lines" => rule.lines = reader.number(value, &here).unwrap_or_default(),
             "within" => rule.within = seconds(reader, value, &here),
             "cool_down" => rule.cool_down = seconds(reader, value, &here),
