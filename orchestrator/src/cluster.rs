@@ -7,7 +7,8 @@
 //! 4. [`orders`]: what each node is to run, out of the same;
 //! 5. [`server`]: the task that owns all of it, and [`commands`], what can be asked of it;
 //! 6. [`wire`]: what a node and the server tell each other;
-//! 7. [`node`]: the node's side: the loop of one host, under orders; [`lease`]: how long it may go on alone.
+//! 7. [`node`]: the node's side: the loop of one host, under orders; [`lease`]: how long it may go on alone. [`remote`] has
+//!    that of nodes without an agent run here.
 
 pub mod commands;
 pub mod compose;
@@ -17,6 +18,7 @@ pub mod node;
 pub mod orders;
 pub mod placement;
 pub mod records;
+pub mod remote;
 pub mod request;
 pub mod schedule;
 pub mod server;

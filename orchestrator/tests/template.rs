@@ -62,7 +62,7 @@ fn the_engine_is_told_everything_that_was_asked_for_and_nothing_else() {
 
 #[test]
 fn what_was_not_asked_for_is_left_to_the_image_and_the_engine() {
-    let body = service(json!({})).unwrap().container.body;
+    let body = service(json!({})).unwrap().container.body.clone();
     let labels = json!({"io.upbeat.orchestrator.service": "web"});
     let host = json!({"RestartPolicy": {"Name": "no"}});
     assert_eq!(body, json!({"Image": "web:1", "Labels": labels, "StopTimeout": 10, "HostConfig": host}));
@@ -71,7 +71,7 @@ fn what_was_not_asked_for_is_left_to_the_image_and_the_engine() {
 #[test]
 fn the_body_is_one_that_the_engine_s_client_reads_whole() {
     for fields in [json!({}), everything()] {
-        let body = service(fields).unwrap().container.body;
+        let body = service(fields).unwrap().container.body.clone();
         let read: ContainerCreateBody = serde_json::from_value(body.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), body);
     }
@@ -79,7 +79,7 @@ fn the_body_is_one_that_the_engine_s_client_reads_whole() {
 
 #[test]
 fn the_hash_tells_one_container_from_another_and_knows_nothing_of_replicas() {
-    let hash = |fields| service(fields).unwrap().container.hash;
+    let hash = |fields| service(fields).unwrap().container.hash.clone();
     let plain = hash(json!({}));
     assert_eq!(plain.len(), 32);
     assert_eq!(plain, hash(json!({"replicas": 7, "partition": "stop", "placement": {"a": "b"}})));
