@@ -1,26 +1,41 @@
 //! How the binary starts and stops: the connection, the loop and the probes, until it is to stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 use upbeat_service::{Service, Stopped};
 
 use crate::control::{Conditions, Control};
-use crate::http::{self, Access, Gateway};
+use crate::credentials::first_token;
+use crate::http::{self, Access, Gateway, Guard};
 use crate::meter::Meter;
 use crate::probes::probe;
 use crate::readers::Readers;
 use crate::runtime::Runtime;
-use crate::runtime::docker::DockerEngine;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::tls::listener::serve;
 use crate::watch::watch;
 
 /// The store's file in its folder.
 pub const FILE: &str = "orchestrator.sqlite";
+
+/// How long until the first token is tried again, when the disk does not take it.
+const FIRST_TOKEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// Sees to it that somebody may come in.
+pub async fn first_admin(store: Arc<SqliteStore>, folder: PathBuf) {
+    while let Err(error) = first_token(&*store, &folder, chrono::Utc::now().timestamp()).await {
+        warn!(error = %format_args!("{error:#}"), "there is no admin token yet");
+        tokio::time::sleep(FIRST_TOKEN_AGAIN).await;
+    }
+}
 
 /// The orchestrator's routes, and its work.
 pub fn start(
@@ -29,8 +44,9 @@ pub fn start(
     access: Access,
     store: SqliteStore,
 ) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerEngine::new(settings.engine.clone()));
-    let store: Arc<dyn Store> = Arc::new(store);
+    let runtime: Arc<dyn Runtime> = Arc::new(settings.engine());
+    let kept = Arc::new(store);
+    let store: Arc<dyn Store> = kept.clone();
     let conditions =
         Conditions { engine: service.readiness.condition("engine"), store: service.readiness.condition("store") };
     let control =
@@ -39,11 +55,19 @@ pub fn start(
             .meter(Meter::new(&service.metrics));
     let shared = control.shared();
     let setting = settings.options().allow;
-    let routes = http::routes(Gateway::new(access, shared.clone(), store, setting, service.stop.clone()));
+    let guard = Guard::new(access, kept.clone());
+    let routes = http::routes(Gateway::new(guard, shared.clone(), store, setting, service.stop.clone()));
+    let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
     (routes, async move {
         let mode = if settings.allow.is_some() { "allow" } else { "snapshot" };
         info!(%mode, enforce = settings.enforce, engine = %settings.engine, "watching");
-        let (tasks, stop) = (TaskTracker::new(), &service.stop);
+        let (tasks, stop, close) = (TaskTracker::new(), &service.stop, CancellationToken::new());
+        if let Some(door) = settings.door.prepare(&settings.state).await? {
+            let listener = door.open().await?;
+            info!(listening = %listener.address(), "listening by TLS");
+            tasks.spawn(stop.clone().run_until_cancelled_owned(first_admin(kept, settings.state.clone())));
+            tasks.spawn(serve(listener, app, close.clone()));
+        }
         let watching = watch(runtime, Arc::clone(&shared.marks), service.health.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
         for one in settings.probe {
@@ -52,6 +76,7 @@ pub fn start(
             tasks.spawn(stop.clone().run_until_cancelled_owned(probing));
         }
         control.run(service.health.clone(), service.stop.clone()).await;
+        close.cancel();
         tasks.close();
         tasks.wait().await;
         info!("stopped");

@@ -15,7 +15,6 @@ use crate::picture::Picture;
 use crate::plan::Step;
 use crate::readers::Readers;
 use crate::runtime::Runtime;
-use crate::runtime::docker::DockerEngine;
 use crate::settings::Settings;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
@@ -58,7 +57,7 @@ pub fn run(settings: &Settings) -> ExitCode {
 
 async fn look(settings: &Settings) -> anyhow::Result<Arc<Picture>> {
     let options = crate::control::Options { enforce: false, ..settings.options() };
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerEngine::new(settings.engine.clone()));
+    let runtime: Arc<dyn Runtime> = Arc::new(settings.engine());
     let control = Control::new(options, Arc::clone(&runtime), kept(settings).await?, Readers::default());
     let (mut shared, stop) = (control.shared(), CancellationToken::new());
     let looked = async {

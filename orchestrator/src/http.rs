@@ -4,10 +4,13 @@
 //! asked for is written to the store, and the loop finds it there.
 
 mod access;
+mod body;
 mod events;
+pub mod join;
 mod openapi;
 mod problem;
 mod read;
+mod tokens;
 mod views;
 mod write;
 
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +27,7 @@ use problem::Problem;
 
 use crate::allow::AllowList;
 use crate::control::Shared;
+use crate::credentials::Credentials;
 use crate::store::Store;
 
 /// How many may listen to `/v1/events` at a time.
@@ -32,13 +36,33 @@ const LISTENERS: usize = 100;
 /// How long the loop may take to go by what was written, before that is answered anyway.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The most bytes of a request.
-const MAX_REQUEST: usize = 256 * 1024;
+/// Who may ask for what, and how that is changed.
+#[derive(Clone)]
+pub struct Guard {
+    access: Access,
+    credentials: Arc<dyn Credentials>,
+}
+
+impl Guard {
+    /// By the settings and by what is kept.
+    #[must_use]
+    pub fn new(access: Access, credentials: Arc<dyn Credentials>) -> Self {
+        Self { access: access.by(Arc::clone(&credentials)), credentials }
+    }
+
+    /// The routes by which it is changed.
+    pub fn routes(self) -> Router {
+        Router::new()
+            .route("/v1/tokens", get(tokens::list).post(tokens::make))
+            .route("/v1/tokens/{name}", delete(tokens::forget))
+            .with_state(self)
+    }
+}
 
 /// What requests are answered from.
 #[derive(Clone)]
 pub struct Gateway {
-    access: Access,
+    guard: Guard,
     shared: Shared,
     store: Arc<dyn Store>,
     /// The allow list of the settings, if that is what decides.
@@ -51,13 +75,13 @@ impl Gateway {
     /// Of a loop and its store.
     #[must_use]
     pub fn new(
-        access: Access,
+        guard: Guard,
         shared: Shared,
         store: Arc<dyn Store>,
         setting: Option<AllowList>,
         stop: CancellationToken,
     ) -> Self {
-        Self { access, shared, store, setting, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
+        Self { guard, shared, store, setting, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
     }
 
     /// Has the loop read again what is held, and waits until it goes by that.
@@ -72,6 +96,7 @@ impl Gateway {
 
 /// The routes of the orchestrator.
 pub fn routes(gateway: Gateway) -> Router {
+    let guard = gateway.guard.clone().routes();
     Router::new()
         .route("/", get(read::inventory))
         .route("/containers", get(read::containers))
@@ -84,4 +109,5 @@ pub fn routes(gateway: Gateway) -> Router {
         .method_not_allowed_fallback(|| async { Problem::new(405, "there is no such method here") })
         .fallback(|| async { Problem::new(404, "there is nothing here; /openapi.json tells what there is") })
         .with_state(gateway)
+        .merge(guard)
 }

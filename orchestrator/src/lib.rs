@@ -8,8 +8,10 @@
 //! 5. [`plan`](mod@plan): what follows from both, a pure function;
 //! 6. [`runtime`]: the engine: Docker, or a simulator that keeps virtual time;
 //! 7. [`picture`]: what the loop last saw and decided, and [`http`], which tells it, and takes what may be asked for;
-//! 8. [`itself`]: which container we are in; [`redact`]: what nobody is told;
-//! 9. [`settings`], [`app`], [`dry_run`], [`meter`], the board: the binary.
+//! 8. [`credentials`]: who may do what; [`pki`] and [`mod@tls`], how other machines are known and reached; [`mod@join`], how a host
+//!    becomes one of them;
+//! 9. [`itself`]: which container we are in; [`secret`] and [`redact`]: what nobody is told;
+//! 10. [`settings`], [`app`], [`dry_run`], [`meter`], the board: the binary.
 
 pub mod allow;
 pub mod app;
@@ -17,23 +19,28 @@ mod board;
 pub mod cluster;
 pub mod container;
 pub mod control;
+pub mod credentials;
 pub mod desired;
 pub mod dry_run;
 pub mod history;
 pub mod http;
 pub mod itself;
+pub mod join;
 pub mod marks;
 pub mod meter;
 pub mod moment;
 pub mod picture;
+pub mod pki;
 pub mod plan;
 pub mod probes;
 pub mod readers;
 pub mod redact;
 pub mod runtime;
+pub mod secret;
 pub mod settings;
 pub mod severity;
 pub mod store;
+pub mod tls;
 pub mod watch;
 
 pub use board::BOARD;

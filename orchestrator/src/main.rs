@@ -50,11 +50,15 @@ fn main() -> ExitCode {
             .mut_subcommand("solo", |solo| solo.mut_arg("listen", |listen| listen.default_value(LISTEN))),
     );
     let (settings, service) = match command {
-        Some(Command::Plan) => return dry_run::run(&settings),
+        Some(Command::Plan) => {
+            settings.check().unwrap_or_else(|error| refuse(format_args!("{error:#}")));
+            return dry_run::run(&settings);
+        }
         Some(Command::Healthcheck) => return healthcheck(&service),
         Some(Command::Solo(solo)) => (solo.settings, solo.service),
         None => (settings, service),
     };
+    settings.check().unwrap_or_else(|error| refuse(format_args!("{error:#}")));
     let access = settings.access(service.listen).unwrap_or_else(|error| refuse(format_args!("{error:#}")));
     let store = SqliteStore::new(settings.state.join(app::FILE))
         .unwrap_or_else(|error| refuse(format_args!("--state (STATE): cannot start its thread: {error}")));

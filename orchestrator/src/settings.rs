@@ -1,13 +1,18 @@
 //! What the binary can be told, and which of it goes together.
 
+mod door;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use regex::Regex;
 use upbeat_service::settings::positive_duration;
+
+pub use door::DoorSettings;
 
 use crate::allow::{AllowList, Pattern};
 use crate::control::Options;
@@ -16,6 +21,7 @@ use crate::http::Access;
 use crate::itself::own_id;
 use crate::probes::Probe;
 use crate::readers::LogPolicy;
+use crate::runtime::docker::{DockerEngine, EngineTls};
 use crate::severity::Severity;
 
 /// The address that is listened on unless another is given: nobody else's business.
@@ -37,10 +43,14 @@ pub struct Settings {
     #[arg(long, env = "PROTECT", value_name = "LIST", value_delimiter = ',', global = true)]
     pub protect: Vec<Pattern>,
 
-    /// The Docker engine: `unix:///PATH`, or `tcp://HOST:PORT` without TLS
+    /// The Docker engine: `unix:///PATH`, `https://HOST:PORT` by TLS, or `tcp://HOST:PORT` without it
     #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock", value_name = "ADDRESS",
         value_parser = engine, global = true)]
     pub engine: String,
+
+    /// Folder with ca.pem, by which an engine at https:// is known, and with cert.pem and key.pem, which it is shown
+    #[arg(long, env = "ENGINE_TLS", value_name = "FOLDER", global = true)]
+    pub engine_tls: Option<PathBuf>,
 
     /// Folder for the snapshot, the allow list and what is held. It has secrets in it: the containers' environment
     #[arg(long, env = "STATE", default_value = "/var/lib/upbeat-orchestrator", value_name = "FOLDER", global = true)]
@@ -87,12 +97,36 @@ pub struct Settings {
     #[arg(long, env = "PUBLIC_STATUS", value_parser = BoolishValueParser::new())]
     pub public_status: bool,
 
-    /// Let whoever has one of the tokens in this file, one a line, read and write. Read again when it changes
+    /// Let whoever has one of the tokens in this file, one a line, do everything. Read again when it changes
     #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
     pub token_file: Option<PathBuf>,
+
+    /// How other machines reach it.
+    #[command(flatten)]
+    pub door: DoorSettings,
 }
 
 impl Settings {
+    /// The engine. Nothing is connected yet.
+    #[must_use]
+    pub fn engine(&self) -> DockerEngine {
+        DockerEngine::new(self.engine.clone(), self.engine_tls.clone().map(|folder| EngineTls { folder }))
+    }
+
+    /// What does not go together.
+    ///
+    /// # Errors
+    /// If there is something.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let is_https = self.engine.starts_with("https://");
+        ensure!(
+            is_https == self.engine_tls.is_some(),
+            "--engine-tls (ENGINE_TLS) and --engine (DOCKER_HOST) https://HOST:PORT go together; the engine is {}",
+            self.engine
+        );
+        Ok(())
+    }
+
     /// What the loop is to do.
     #[must_use]
     pub fn options(&self) -> Options {
@@ -121,8 +155,9 @@ impl Settings {
 
 fn engine(text: &str) -> Result<String, String> {
     let fits = text.strip_prefix("unix://").is_some_and(|path| path.starts_with('/'))
-        || text.strip_prefix("tcp://").is_some_and(|address| address.contains(':'));
-    if fits { Ok(text.to_owned()) } else { Err("write unix:///var/run/docker.sock or tcp://10.0.0.7:2375".to_owned()) }
+        || ["tcp://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|at| at.contains(':')));
+    let good = "write unix:///var/run/docker.sock, https://10.0.0.7:2376 or tcp://10.0.0.7:2375";
+    if fits { Ok(text.to_owned()) } else { Err(good.to_owned()) }
 }
 
 #[cfg(test)]
@@ -167,6 +202,20 @@ mod tests {
         ] {
             let why = Cli::try_parse_from(["orchestrator", flag, bad]).unwrap_err().to_string();
             assert!(why.contains(flag) && why.contains(good), "{why}");
+        }
+    }
+
+    #[test]
+    fn tls_to_the_engine_and_its_files_go_together() {
+        let check = |arguments: &[&str]| {
+            let arguments = ["orchestrator"].iter().chain(arguments);
+            Cli::try_parse_from(arguments).unwrap().settings.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&["--engine", "https://h:2376", "--engine-tls", "/certs"]), Ok(()));
+        for bad in [&["--engine", "https://h:2376"][..], &["--engine-tls", "/certs"]] {
+            let why = check(bad).unwrap_err();
+            assert!(why.contains("--engine-tls") && why.contains("https://"), "{why}");
         }
     }
 

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use upbeat_orchestrator::allow::AllowList;
 use upbeat_orchestrator::control::{Control, Options, Shared};
+use upbeat_orchestrator::credentials::{Credentials, Role, new_token};
 use upbeat_orchestrator::desired::Protected;
-use upbeat_orchestrator::http::{Access, Gateway, routes};
+use upbeat_orchestrator::http::{Access, Gateway, Guard, routes};
 use upbeat_orchestrator::readers::Readers;
 use upbeat_orchestrator::runtime::simulator::{Behaviour, Simulator};
 use upbeat_orchestrator::store::memory::MemoryStore;
@@ -53,7 +54,8 @@ async fn scene(allow: Option<&[&str]>) -> Scene {
     let shared = control.shared();
     let access = Access::new(false, None, "127.0.0.1:0".parse().unwrap()).unwrap();
     let stop = CancellationToken::new();
-    let gateway = Gateway::new(access, shared.clone(), Arc::new(store.clone()), allow, stop.clone());
+    let guard = Guard::new(access, Arc::new(store.clone()));
+    let gateway = Gateway::new(guard, shared.clone(), Arc::new(store.clone()), allow, stop.clone());
     tokio::spawn(watch(runtime, Arc::clone(&shared.marks), Health::default()));
     tokio::spawn(control.run(Health::default(), stop));
     let mut picture = shared.picture.clone();
@@ -137,6 +139,9 @@ async fn a_hold_that_is_answered_counts_and_one_that_can_not_be_kept_is_503() {
 #[tokio::test]
 async fn whatever_is_sent_is_answered_as_described_and_never_by_a_5xx() {
     let scene = scene(None).await;
+    // One of the tokens that it has made itself would else be the one that it had needed.
+    let (token, kept) = new_token("first", Role::Admin, 1).unwrap();
+    scene.store.keep_token(&kept).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (health, readiness) = (Health::default(), Readiness::default());
@@ -145,6 +150,7 @@ async fn whatever_is_sent_is_answered_as_described_and_never_by_a_5xx() {
     let mut run = tokio::process::Command::new(script);
     // A stream of events has no end.
     run.arg(format!("http://{address}/openapi.json")).args(["--exclude-path", "/v1/events"]);
+    run.args(["--header", &format!("Authorization: Bearer {token}")]);
     let run = run.stdin(Stdio::null()).kill_on_drop(true).output();
     let run = tokio::time::timeout(INSTALLED_WITHIN, run).await.unwrap().unwrap();
     let [out, errors] = [&run.stdout, &run.stderr].map(|bytes| String::from_utf8_lossy(bytes));
@@ -193,14 +199,15 @@ async fn beyond_loopback_it_does_not_listen_until_somebody_says_who_may_ask() {
 
     let tokens = folder.path().join("tokens");
     std::fs::write(&tokens, "0123456789abcdef").unwrap();
-    let guarded =
-        lonely(&folder).env("LISTEN", "0.0.0.0:0").env("TOKEN_FILE", tokens.display().to_string()).start().await;
-    for path in ["/", "/containers", "/v1/plan", "/v1/snapshot", "/v1/allow", "/v1/events"] {
-        let answer = guarded.get(path).await;
-        assert_eq!(answer.status, 401, "{path}: {answer:?}");
-        assert!(answer.headers["www-authenticate"].starts_with("Bearer"));
-    }
-    assert_eq!(guarded.post("/v1/containers/web/hold", "{}").await.status, 401);
+    let tokens = tokens.display().to_string();
+    let refused = lonely(&folder).env("LISTEN", "0.0.0.0:0").env("TOKEN_FILE", tokens.clone()).spawn().await;
+    assert_eq!(refused.wait_exit(SOON).await, 2, "a token is not for all to read on its way");
+    assert!(refused.errors().lines().concat().contains("--tls-listen"), "{refused:?}");
+
+    let guarded = lonely(&folder).env("TOKEN_FILE", tokens).start().await;
+    let answer = guarded.post("/v1/containers/web/hold", "{}").await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(answer.headers["www-authenticate"].starts_with("Bearer"));
 }
 
 #[tokio::test]
@@ -234,6 +241,8 @@ async fn every_route_is_described() {
         "/v1/events",
         "/v1/plan",
         "/v1/snapshot",
+        "/v1/tokens",
+        "/v1/tokens/{name}",
     ];
     assert_eq!(paths, expected);
 }

@@ -92,7 +92,7 @@ fn engine() -> (Arc<Engine>, Arc<DockerEngine>, tempfile::TempDir) {
     let socket = folder.path().join("docker.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let connection = DockerEngine::new(format!("unix://{}", socket.display()));
+    let connection = DockerEngine::new(format!("unix://{}", socket.display()), None);
     (engine, Arc::new(connection), folder)
 }
 

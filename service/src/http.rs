@@ -23,6 +23,16 @@ use crate::{Health, Readiness};
 /// How long open requests may take after the service itself is done.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// `/health`, `/ready` and these routes, with an access line for every request; whoever serves it tells it where requests
+/// come from, by a [`ConnectInfo`] of a [`SocketAddr`].
+pub fn app(health: Health, readiness: Readiness, routes: Router) -> Router {
+    Router::new()
+        .route("/health", get(liveness).with_state(health))
+        .route("/ready", get(ready).with_state(readiness))
+        .merge(routes)
+        .layer(from_fn(log_access))
+}
+
 /// Serves until `stop`, then lets open requests end.
 pub async fn serve(
     listener: TcpListener,
@@ -31,12 +41,7 @@ pub async fn serve(
     routes: Router,
     stop: CancellationToken,
 ) {
-    let app = Router::new()
-        .route("/health", get(liveness).with_state(health))
-        .route("/ready", get(ready).with_state(readiness))
-        .merge(routes)
-        .layer(from_fn(log_access))
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let app = app(health, readiness, routes).into_make_service_with_connect_info::<SocketAddr>();
     let closed = {
         let stop = stop.clone();
         async move {

@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
+use super::access::Asker;
 use super::{Gateway, Problem};
 
 /// What happens, from now on, by server-sent events
@@ -24,9 +24,9 @@ use super::{Gateway, Problem};
 ), security((), ("token" = [])))]
 pub(super) async fn stream(
     State(gateway): State<Gateway>,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    gateway.access.read(&headers).await?;
+    gateway.guard.access.read(&asker).await?;
     let permit = Arc::clone(&gateway.listeners).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(429, "too many listen"))?;
     let events = gateway.shared.events.subscribe();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{events, read, write};
+use super::{events, read, tokens, write};
 
 /// Every route of the orchestrator.
 #[derive(OpenApi)]
@@ -13,13 +13,13 @@ use super::{events, read, write};
     info(title = "Upbeat orchestrator", description = "Keeps the containers of a Docker host as they are wanted."),
     paths(
         read::inventory, read::containers, read::plan, read::snapshot, write::retake, read::allow, write::allow,
-        events::stream, write::hold, write::release, health, ready, openapi
+        events::stream, write::hold, write::release, tokens::make, tokens::list, tokens::forget, health, ready, openapi
     ),
     modifiers(&Bearer),
 )]
 struct Interface;
 
-/// One of the tokens of `--token-file`, where it is set.
+/// One of the tokens of `/v1/tokens` or, where it is set, of `--token-file`.
 struct Bearer;
 
 impl Modify for Bearer {

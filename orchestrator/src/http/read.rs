@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 
+use super::access::Asker;
 use super::views::{AllowView, OriginalView, PlanView, Row, SnapshotView, StepView, View, row, step, view};
 use super::{Gateway, Problem};
 use crate::desired::Scope;
@@ -16,8 +16,8 @@ use crate::plan::Standing;
 const OF_A_CLUSTER: &str = "this is a node of a cluster, whose server says what runs here";
 
 /// The last picture, for whoever may see it.
-async fn picture(gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Picture>, Problem> {
-    gateway.access.read(headers).await?;
+async fn picture(gateway: &Gateway, asker: &Asker) -> Result<Arc<Picture>, Problem> {
+    gateway.guard.access.read(asker).await?;
     let picture = Arc::clone(&gateway.shared.picture.borrow());
     if !picture.seen && picture.observed.containers.is_empty() {
         let why = picture.engine.clone().unwrap_or_else(|| "the engine has not been seen yet".to_owned());
@@ -35,8 +35,8 @@ async fn picture(gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Picture>,
     (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine has not been seen yet", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
-pub(super) async fn inventory(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Json<Vec<Row>>, Problem> {
-    let picture = picture(&gateway, &headers).await?;
+pub(super) async fn inventory(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<Vec<Row>>, Problem> {
+    let picture = picture(&gateway, &asker).await?;
     let containers = &picture.observed.containers;
     let rows = if let Scope::Snapshot(snapshot) = &picture.desired.scope {
         let rows = snapshot.originals.iter();
@@ -55,8 +55,8 @@ pub(super) async fn inventory(State(gateway): State<Gateway>, headers: HeaderMap
     (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine has not been seen yet", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
-pub(super) async fn containers(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Json<Vec<View>>, Problem> {
-    let picture = picture(&gateway, &headers).await?;
+pub(super) async fn containers(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<Vec<View>>, Problem> {
+    let picture = picture(&gateway, &asker).await?;
     Ok(Json(picture.plan.verdicts.iter().map(|verdict| view(&picture, verdict)).collect()))
 }
 
@@ -67,8 +67,8 @@ pub(super) async fn containers(State(gateway): State<Gateway>, headers: HeaderMa
     (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine has not been seen yet", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
-pub(super) async fn plan(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Json<PlanView>, Problem> {
-    let picture = picture(&gateway, &headers).await?;
+pub(super) async fn plan(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<PlanView>, Problem> {
+    let picture = picture(&gateway, &asker).await?;
     let (mode, reason) = match &picture.desired.scope {
         Scope::Unknown(why) => ("unknown", Some(why.clone())),
         Scope::Snapshot(_) => ("snapshot", None),
@@ -88,11 +88,8 @@ pub(super) async fn plan(State(gateway): State<Gateway>, headers: HeaderMap) -> 
     (status = 404, description = "there is none: an allow list is in force", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "it is not known", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
-pub(super) async fn snapshot(
-    State(gateway): State<Gateway>,
-    headers: HeaderMap,
-) -> Result<Json<SnapshotView>, Problem> {
-    let picture = picture(&gateway, &headers).await?;
+pub(super) async fn snapshot(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<SnapshotView>, Problem> {
+    let picture = picture(&gateway, &asker).await?;
     let snapshot = match &picture.desired.scope {
         Scope::Snapshot(snapshot) => snapshot,
         Scope::Allow(_) => return Err(Problem::new(404, "there is an allow list, and so no snapshot; see /v1/allow")),
@@ -117,8 +114,8 @@ pub(super) async fn snapshot(
     (status = 404, description = "there is none: the snapshot is in force", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "it is not known", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
-pub(super) async fn allow(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Json<AllowView>, Problem> {
-    let picture = picture(&gateway, &headers).await?;
+pub(super) async fn allow(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<AllowView>, Problem> {
+    let picture = picture(&gateway, &asker).await?;
     match &picture.desired.scope {
         Scope::Allow(list) => Ok(Json(AllowView { allow: list.entries() })),
         Scope::Snapshot(_) => {

@@ -1,46 +1,26 @@
 //! What can be asked for.
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use chrono::Utc;
-use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use super::access::{Asker, unavailable};
+use super::body::json;
 use super::views::{AllowView, HoldRequest, HoldView, Taken};
-use super::{Gateway, MAX_REQUEST, Problem};
+use super::{Gateway, Problem};
 use crate::allow::AllowList;
 use crate::desired::Scope;
 use crate::marks::Retake;
 use crate::picture::{Event, time};
-use crate::store::{Hold, StoreError};
+use crate::store::Hold;
 
 /// The most entries of an allow list, and characters of a reason and of a name.
 const MAX_ENTRIES: usize = 1000;
 const MAX_REASON: usize = 1000;
 const MAX_NAME: usize = 253;
-
-/// Reads a body of JSON. The content type is required: browsers ask before they send it to another site.
-async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(415, "the content type must be application/json"));
-    }
-    let bytes = to_bytes(body, MAX_REQUEST).await;
-    let bytes = bytes.map_err(|_| Problem::new(413, format!("a request may have at most {MAX_REQUEST} bytes")))?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| Problem::new(400, format!("not JSON: {error}")))?;
-    // An array would be taken for an object's fields in their order.
-    if !value.is_object() {
-        return Err(Problem::new(422, "an object is wanted"));
-    }
-    serde_json::from_value(value).map_err(|error| Problem::new(422, error.to_string()))
-}
-
-fn unavailable(error: &StoreError) -> Problem {
-    Problem::new(503, error.to_string())
-}
 
 /// Docker's own rule for a container's name.
 fn name_of(name: String) -> Result<String, Problem> {
@@ -65,13 +45,9 @@ fn name_of(name: String) -> Result<String, Problem> {
     (status = 503, description = "the engine or the disk does not take part", body = Problem, content_type = "application/problem+json",
         headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
-pub(super) async fn retake(
-    State(gateway): State<Gateway>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<Taken>, Problem> {
-    gateway.access.write(&headers).await?;
-    let _: serde_json::Map<String, serde_json::Value> = json(&headers, body).await?;
+pub(super) async fn retake(State(gateway): State<Gateway>, asker: Asker, body: Body) -> Result<Json<Taken>, Problem> {
+    gateway.guard.access.write(&asker).await?;
+    let _: serde_json::Map<String, serde_json::Value> = json(&asker.headers, body).await?;
     let (answer, answered) = oneshot::channel();
     gateway.shared.marks.leave(|left| left.retake.push(answer));
     match answered.await {
@@ -99,11 +75,11 @@ pub(super) async fn retake(
 ), security((), ("token" = [])))]
 pub(super) async fn allow(
     State(gateway): State<Gateway>,
-    headers: HeaderMap,
+    asker: Asker,
     body: Body,
 ) -> Result<Json<AllowView>, Problem> {
-    gateway.access.write(&headers).await?;
-    let AllowView { allow } = json(&headers, body).await?;
+    gateway.guard.access.write(&asker).await?;
+    let AllowView { allow } = json(&asker.headers, body).await?;
     let list = AllowList::parse(allow.iter().take(MAX_ENTRIES + 1).map(String::as_str));
     let list = list.map_err(|why| Problem::new(422, why))?;
     if allow.len() > MAX_ENTRIES {
@@ -141,12 +117,12 @@ pub(super) async fn allow(
 pub(super) async fn hold(
     State(gateway): State<Gateway>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    asker: Asker,
     body: Body,
 ) -> Result<Json<HoldView>, Problem> {
-    gateway.access.write(&headers).await?;
+    gateway.guard.access.write(&asker).await?;
     let name = name_of(name)?;
-    let HoldRequest { reason } = json(&headers, body).await?;
+    let HoldRequest { reason } = json(&asker.headers, body).await?;
     if reason.chars().count() > MAX_REASON {
         return Err(Problem::new(422, format!("a reason may have at most {MAX_REASON} characters")));
     }
@@ -172,9 +148,9 @@ pub(super) async fn hold(
 pub(super) async fn release(
     State(gateway): State<Gateway>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    gateway.access.write(&headers).await?;
+    gateway.guard.access.write(&asker).await?;
     let name = name_of(name)?;
     if !gateway.store.release(&name).await.map_err(|error| unavailable(&error))? {
         return Err(Problem::new(404, format!("{name} is not held")));

@@ -2,6 +2,7 @@
 //!
 //! The only place that knows bollard: every call goes out once and comes back in our own words.
 
+mod connect;
 mod convert;
 mod needs;
 mod recreate;
@@ -22,14 +23,12 @@ use bollard::query_parameters::{
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+pub use connect::EngineTls;
 use self::needs::Needs;
 use super::{LogLine, Runtime, RuntimeError};
 use crate::container::{Container, SERVICE, SPEC};
 use crate::desired::{Original, Spec};
 use crate::redact;
-
-/// How long bollard lets an answer begin; callers have limits of their own. Longer than any grace period to stop.
-const TIMEOUT: u64 = 600;
 
 /// Events of containers that change something for us. Without this filter, each run of a health check is three events.
 const EVENTS: [&str; 10] =
@@ -45,29 +44,24 @@ const LONGEST_LINE: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct DockerEngine {
     address: String,
+    tls: Option<EngineTls>,
     client: OnceLock<Docker>,
     needs: Needs,
 }
 
 impl DockerEngine {
-    /// At `unix:///path` or `tcp://host:port`. Nothing is connected yet.
+    /// At `unix:///path`, `tcp://host:port` or, known by these files, `https://host:port`. Nothing is connected yet.
     #[must_use]
-    pub fn new(address: String) -> Self {
-        Self { address, client: OnceLock::new(), needs: Needs::default() }
+    pub fn new(address: String, tls: Option<EngineTls>) -> Self {
+        Self { address, tls, client: OnceLock::new(), needs: Needs::default() }
     }
 
     fn client(&self) -> Result<Docker, RuntimeError> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let version = bollard::API_DEFAULT_VERSION;
-        let client = if self.address.starts_with("tcp://") {
-            Docker::connect_with_http(&self.address, TIMEOUT, version)
-        } else {
-            // It wants the socket to be there already.
-            Docker::connect_with_unix(&self.address, TIMEOUT, version)
-        };
-        let client = client.map_err(|error| RuntimeError::Unreachable(format!("{}: {error}", self.address)))?;
+        let client = connect::connect(&self.address, self.tls.as_ref());
+        let client = client.map_err(|error| RuntimeError::Unreachable(format!("{}: {error:#}", self.address)))?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

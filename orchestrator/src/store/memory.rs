@@ -1,5 +1,7 @@
 //! A store that forgets, and can be told to fail: for tests, and for a look without a folder.
 
+mod credentials;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -15,6 +17,7 @@ pub struct MemoryStore(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     kept: Kept,
+    credentials: credentials::Kept,
     version: u64,
     broken: bool,
 }

@@ -4,6 +4,8 @@
 //! loop. What can't be opened or written is tried again at the next call: a disk that was full and has room again needs
 //! no restart. Another process, the one that only shows, may read the same file, and write its own holds.
 
+mod credentials;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -25,7 +27,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const WAITING: usize = 64;
 
 /// What makes a file of each version into one of the next, from nothing on.
-const VERSIONS: [&str; 2] = [
+const VERSIONS: [&str; 3] = [
     "
     CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), taken INTEGER NOT NULL) STRICT;
     CREATE TABLE originals (name TEXT PRIMARY KEY, original TEXT NOT NULL) STRICT;
@@ -44,6 +46,7 @@ const VERSIONS: [&str; 2] = [
         PRIMARY KEY (service, slot, epoch)) STRICT, WITHOUT ROWID;
     CREATE INDEX replicas_by_node ON replicas (node);
     ",
+    credentials::TABLES,
 ];
 
 type Job = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;

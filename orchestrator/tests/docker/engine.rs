@@ -183,6 +183,13 @@ impl Engine {
         ServiceCommand::new("orchestrator", "").env("DOCKER_HOST", self.address()).env("STATE", state)
     }
 
+    /// A command in its network: what it listens on can't be reached from elsewhere.
+    pub(crate) fn in_its_network(&self, program: &str) -> Command {
+        let mut command = self.command("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.keeper.id().unwrap())).arg("--").arg(program);
+        command
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command

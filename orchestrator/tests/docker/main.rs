@@ -8,5 +8,6 @@ mod faults;
 mod health;
 mod lifecycle;
 mod measure;
+mod tls;
 
 use engine::{Engine, IMAGE, SOON, STEADY};
