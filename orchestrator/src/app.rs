@@ -17,7 +17,7 @@ use crate::meter::Meter;
 use crate::probes::probe;
 use crate::readers::Readers;
 use crate::runtime::Runtime;
-use crate::settings::Settings;
+use crate::settings::{Door, Settings};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::tls::listener::serve;
@@ -43,8 +43,9 @@ pub fn start(
     settings: Settings,
     access: Access,
     store: SqliteStore,
+    door: Option<Door>,
 ) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
-    let runtime: Arc<dyn Runtime> = Arc::new(settings.engine());
+    let runtime: Arc<dyn Runtime> = Arc::new(settings.target.engine.open());
     let kept = Arc::new(store);
     let store: Arc<dyn Store> = kept.clone();
     let conditions =
@@ -59,13 +60,13 @@ pub fn start(
     let routes = http::routes(Gateway::new(guard, shared.clone(), store, setting, service.stop.clone()));
     let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
     (routes, async move {
-        let mode = if settings.allow.is_some() { "allow" } else { "snapshot" };
-        info!(%mode, enforce = settings.enforce, engine = %settings.engine, "watching");
+        let mode = if settings.target.allow.is_some() { "allow" } else { "snapshot" };
+        info!(%mode, enforce = settings.enforce, engine = %settings.target.engine.engine, "watching");
         let (tasks, stop, close) = (TaskTracker::new(), &service.stop, CancellationToken::new());
-        if let Some(door) = settings.door.prepare(&settings.state).await? {
+        if let Some(door) = door {
             let listener = door.open().await?;
             info!(listening = %listener.address(), "listening by TLS");
-            tasks.spawn(stop.clone().run_until_cancelled_owned(first_admin(kept, settings.state.clone())));
+            tasks.spawn(stop.clone().run_until_cancelled_owned(first_admin(kept, settings.target.state.clone())));
             tasks.spawn(serve(listener, app, close.clone()));
         }
         let watching = watch(runtime, Arc::clone(&shared.marks), service.health.clone());

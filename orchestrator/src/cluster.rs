@@ -7,12 +7,14 @@
 //! 4. [`orders`]: what each node is to run, out of the same;
 //! 5. [`server`]: the task that owns all of it, and [`commands`], what can be asked of it;
 //! 6. [`wire`]: what a node and the server tell each other;
-//! 7. [`node`]: the node's side: the loop of one host, under orders; [`lease`]: how long it may go on alone. [`remote`] has
+//! 7. [`node`]: the node's side: the loop of one host, under orders; [`link`]: its way to the server;
+//!    [`lease`]: how long it may go on alone. [`remote`] has
 //!    that of nodes without an agent run here.
 
 pub mod commands;
 pub mod compose;
 pub mod lease;
+pub mod link;
 pub mod model;
 pub mod node;
 pub mod orders;

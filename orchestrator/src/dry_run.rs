@@ -15,7 +15,7 @@ use crate::picture::Picture;
 use crate::plan::Step;
 use crate::readers::Readers;
 use crate::runtime::Runtime;
-use crate::settings::Settings;
+use crate::settings::Target;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Kept, Store};
@@ -24,14 +24,17 @@ use crate::watch::watch;
 /// How long the engine may take to be looked at.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// It ends long before it would look again.
+const RESYNC: Duration = Duration::from_mins(1);
+
 /// Something would be done.
 const WOULD: u8 = 3;
 
 /// Prints a line for each container, and gives the exit code.
 #[must_use]
-pub fn run(settings: &Settings) -> ExitCode {
+pub fn run(target: &Target) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime");
-    match runtime.and_then(|runtime| runtime.block_on(look(settings))) {
+    match runtime.and_then(|runtime| runtime.block_on(look(target))) {
         Ok(picture) => {
             let mut would = false;
             for verdict in &picture.plan.verdicts {
@@ -55,10 +58,10 @@ pub fn run(settings: &Settings) -> ExitCode {
     }
 }
 
-async fn look(settings: &Settings) -> anyhow::Result<Arc<Picture>> {
-    let options = crate::control::Options { enforce: false, ..settings.options() };
-    let runtime: Arc<dyn Runtime> = Arc::new(settings.engine());
-    let control = Control::new(options, Arc::clone(&runtime), kept(settings).await?, Readers::default());
+async fn look(target: &Target) -> anyhow::Result<Arc<Picture>> {
+    let options = target.options(false, RESYNC);
+    let runtime: Arc<dyn Runtime> = Arc::new(target.engine.open());
+    let control = Control::new(options, Arc::clone(&runtime), kept(target).await?, Readers::default());
     let (mut shared, stop) = (control.shared(), CancellationToken::new());
     let looked = async {
         loop {
@@ -86,8 +89,8 @@ async fn look(settings: &Settings) -> anyhow::Result<Arc<Picture>> {
 }
 
 /// What is kept, in memory: a look writes nothing. Without a store there is no snapshot, and what runs now is as wanted.
-async fn kept(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
-    let path = settings.state.join(FILE);
+async fn kept(target: &Target) -> anyhow::Result<Arc<dyn Store>> {
+    let path = target.state.join(FILE);
     let memory = MemoryStore::default();
     if path.exists() {
         let kept: Kept = SqliteStore::new(path).context("cannot start the store's thread")?.load().await?;

@@ -5,11 +5,13 @@
 
 mod access;
 mod body;
+pub mod cluster;
 mod events;
 pub mod join;
 mod openapi;
 mod problem;
 mod read;
+mod refusals;
 mod tokens;
 mod views;
 mod write;
@@ -92,6 +94,16 @@ impl Gateway {
         // A loop that is busy finds it later all the same.
         drop(tokio::time::timeout(IN_FORCE_WITHIN, in_force).await);
     }
+}
+
+/// The routes of a node that goes by a server's orders: what can be seen there.
+pub fn node_routes(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/", get(read::inventory))
+        .route("/containers", get(read::containers))
+        .route("/v1/plan", get(read::plan))
+        .route("/v1/events", get(events::stream))
+        .with_state(gateway)
 }
 
 /// The routes of the orchestrator.

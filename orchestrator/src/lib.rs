@@ -13,6 +13,7 @@
 //! 9. [`itself`]: which container we are in; [`secret`] and [`redact`]: what nobody is told;
 //! 10. [`settings`], [`app`], [`dry_run`], [`meter`], the board: the binary.
 
+pub mod agent;
 pub mod allow;
 pub mod app;
 mod board;
@@ -37,6 +38,7 @@ pub mod readers;
 pub mod redact;
 pub mod runtime;
 pub mod secret;
+pub mod server;
 pub mod settings;
 pub mod severity;
 pub mod store;

@@ -1,16 +1,19 @@
-//! The orchestrator service: keeps a host's containers as they are wanted. The work is in the library; here it is set up.
+//! The orchestrator service: keeps containers as they are wanted, on one host or several. The work is in the library; here
+//! it is set up.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use upbeat_orchestrator::settings::{LISTEN, Settings};
+use upbeat_orchestrator::settings::{AgentSettings, LISTEN, ServerSettings, Settings, Target};
 use upbeat_orchestrator::store::sqlite::SqliteStore;
-use upbeat_orchestrator::{BOARD, app, dry_run};
+use upbeat_orchestrator::{BOARD, agent, app, dry_run, http, server};
 use upbeat_service::settings::{parse_as, refuse};
 use upbeat_service::{About, ServiceSettings, healthcheck, run};
 
 /// Keeps the containers of a Docker host as they are wanted: as they were at the first start (the snapshot), or within an
-/// allow list. Without --enforce it only says what it would do.
+/// allow list. Without --enforce it only says what it would do. Several hosts run services by a server and its agents.
 #[derive(Debug, Parser)]
 #[command(name = "orchestrator", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -18,20 +21,21 @@ struct Cli {
     command: Option<Command>,
 
     #[command(flatten)]
-    settings: Settings,
-
-    #[command(flatten)]
-    service: ServiceSettings,
+    solo: Solo,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Look after one host; the same as without a command
     Solo(Box<Solo>),
+    /// Keep services running on several hosts
+    Server(Box<Server>),
+    /// Run on this host what a server says
+    Agent(Box<Agent>),
     /// Say what would be done now and why, and do nothing: exit code 0 if nothing, 3 if something, 1 if it can't be known
-    Plan,
+    Plan(Box<Target>),
     /// Ask the orchestrator that runs here whether it is up: exit code 0 if it is, 1 if not
-    Healthcheck,
+    Healthcheck(Box<ServiceSettings>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,25 +47,75 @@ struct Solo {
     service: ServiceSettings,
 }
 
+#[derive(Debug, clap::Args)]
+struct Server {
+    #[command(flatten)]
+    settings: ServerSettings,
+
+    #[command(flatten)]
+    service: ServiceSettings,
+}
+
+#[derive(Debug, clap::Args)]
+struct Agent {
+    #[command(flatten)]
+    settings: AgentSettings,
+
+    #[command(flatten)]
+    service: ServiceSettings,
+}
+
 fn main() -> ExitCode {
-    let Cli { command, settings, service } = parse_as(
-        Cli::command()
-            .mut_arg("listen", |listen| listen.default_value(LISTEN))
-            .mut_subcommand("solo", |solo| solo.mut_arg("listen", |listen| listen.default_value(LISTEN))),
-    );
-    let (settings, service) = match command {
-        Some(Command::Plan) => {
-            settings.check().unwrap_or_else(|error| refuse(format_args!("{error:#}")));
-            return dry_run::run(&settings);
+    let local = |command: clap::Command| command.mut_arg("listen", |listen| listen.default_value(LISTEN));
+    let all = ["solo", "server", "agent", "healthcheck"];
+    let command = all.into_iter().fold(local(Cli::command()), |command, name| command.mut_subcommand(name, local));
+    let Cli { command, solo } = parse_as(command);
+    match command {
+        None => look_after(solo),
+        Some(Command::Solo(solo)) => look_after(*solo),
+        Some(Command::Server(server)) => serve(*server),
+        Some(Command::Agent(agent)) => obey(*agent),
+        Some(Command::Plan(target)) => {
+            or_refuse(target.engine.check());
+            dry_run::run(&target)
         }
-        Some(Command::Healthcheck) => return healthcheck(&service),
-        Some(Command::Solo(solo)) => (solo.settings, solo.service),
-        None => (settings, service),
-    };
-    settings.check().unwrap_or_else(|error| refuse(format_args!("{error:#}")));
-    let access = settings.access(service.listen).unwrap_or_else(|error| refuse(format_args!("{error:#}")));
-    let store = SqliteStore::new(settings.state.join(app::FILE))
-        .unwrap_or_else(|error| refuse(format_args!("--state (STATE): cannot start its thread: {error}")));
-    let about = About { name: "orchestrator", version: env!("CARGO_PKG_VERSION"), board: &BOARD, page: "/ui" };
-    run(about, &service, |running| app::start(running, settings, access, store))
+        Some(Command::Healthcheck(service)) => healthcheck(&service),
+    }
+}
+
+fn look_after(Solo { settings, service }: Solo) -> ExitCode {
+    or_refuse(settings.target.engine.check());
+    let access = or_refuse(settings.access(service.listen));
+    let store = open(&settings.target.state);
+    let door = or_refuse(settings.door.prepare(&settings.target.state));
+    run(about(), &service, |running| app::start(running, settings, access, store, door))
+}
+
+fn serve(Server { settings, service }: Server) -> ExitCode {
+    let access = or_refuse(settings.access(service.listen));
+    let composed = or_refuse(settings.composed());
+    let store = open(&settings.state);
+    let door = or_refuse(settings.door.prepare(&settings.state));
+    run(about(), &service, |running| server::start(running, settings, access, store, door, composed))
+}
+
+fn obey(Agent { settings, service }: Agent) -> ExitCode {
+    or_refuse(settings.engine.check());
+    let name = or_refuse(settings.name());
+    let membership = or_refuse(agent::membership(&settings));
+    let access = or_refuse(http::Access::new(false, None, service.listen));
+    run(about(), &service, |running| agent::start(running, settings, access, name, membership))
+}
+
+const fn about() -> About {
+    About { name: "orchestrator", version: env!("CARGO_PKG_VERSION"), board: &BOARD, page: "/ui" }
+}
+
+fn open(state: &Path) -> SqliteStore {
+    let store = SqliteStore::new(state.join(app::FILE));
+    store.unwrap_or_else(|error| refuse(format_args!("--state (STATE): cannot start its thread: {error}")))
+}
+
+fn or_refuse<T, E: Display>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| refuse(format_args!("{error:#}")))
 }

@@ -1,18 +1,23 @@
 //! What the binary can be told, and which of it goes together.
 
+mod agent;
 mod door;
+mod engine;
+mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use regex::Regex;
 use upbeat_service::settings::positive_duration;
 
-pub use door::DoorSettings;
+pub use agent::AgentSettings;
+pub use door::{Door, DoorSettings};
+pub use engine::{EngineSettings, is_remote};
+pub use server::ServerSettings;
 
 use crate::allow::{AllowList, Pattern};
 use crate::control::Options;
@@ -21,7 +26,6 @@ use crate::http::Access;
 use crate::itself::own_id;
 use crate::probes::Probe;
 use crate::readers::LogPolicy;
-use crate::runtime::docker::{DockerEngine, EngineTls};
 use crate::severity::Severity;
 
 /// The address that is listened on unless another is given: nobody else's business.
@@ -34,27 +38,9 @@ pub struct Settings {
     #[arg(long, env = "ENFORCE", value_parser = BoolishValueParser::new())]
     pub enforce: bool,
 
-    /// Only these may run: names and image patterns such as web,redis:7-*. Without it, what ran at the first start is
-    /// what is to run: the snapshot
-    #[arg(long, env = "ALLOW", value_name = "LIST", value_delimiter = ',', global = true)]
-    pub allow: Option<Vec<Pattern>>,
-
-    /// Never stop these: names and image patterns, besides the orchestrator itself and LocalStack
-    #[arg(long, env = "PROTECT", value_name = "LIST", value_delimiter = ',', global = true)]
-    pub protect: Vec<Pattern>,
-
-    /// The Docker engine: `unix:///PATH`, `https://HOST:PORT` by TLS, or `tcp://HOST:PORT` without it
-    #[arg(long, env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock", value_name = "ADDRESS",
-        value_parser = engine, global = true)]
-    pub engine: String,
-
-    /// Folder with ca.pem, by which an engine at https:// is known, and with cert.pem and key.pem, which it is shown
-    #[arg(long, env = "ENGINE_TLS", value_name = "FOLDER", global = true)]
-    pub engine_tls: Option<PathBuf>,
-
-    /// Folder for the snapshot, the allow list and what is held. It has secrets in it: the containers' environment
-    #[arg(long, env = "STATE", default_value = "/var/lib/upbeat-orchestrator", value_name = "FOLDER", global = true)]
-    pub state: PathBuf,
+    /// What is looked after.
+    #[command(flatten)]
+    pub target: Target,
 
     /// How often everything is looked at, a tenth more or less, whatever events tell
     #[arg(long, env = "RESYNC", default_value = "30s", value_name = "DURATION", value_parser = positive_duration)]
@@ -106,33 +92,42 @@ pub struct Settings {
     pub door: DoorSettings,
 }
 
-impl Settings {
-    /// The engine. Nothing is connected yet.
+/// Which host, and what is wanted of it.
+#[derive(Args, Clone, Debug)]
+pub struct Target {
+    /// Only these may run: names and image patterns such as web,redis:7-*. Without it, what ran at the first start is
+    /// what is to run: the snapshot
+    #[arg(long, env = "ALLOW", value_name = "LIST", value_delimiter = ',')]
+    pub allow: Option<Vec<Pattern>>,
+
+    /// Never stop these: names and image patterns, besides the orchestrator itself and LocalStack
+    #[arg(long, env = "PROTECT", value_name = "LIST", value_delimiter = ',')]
+    pub protect: Vec<Pattern>,
+
+    /// The engine.
+    #[command(flatten)]
+    pub engine: EngineSettings,
+
+    /// Folder for the snapshot, the allow list and what is held. It has secrets in it: the containers' environment
+    #[arg(long, env = "STATE", default_value = "/var/lib/upbeat-orchestrator", value_name = "FOLDER")]
+    pub state: PathBuf,
+}
+
+impl Target {
+    /// What the loop is to do, if it looks so often.
     #[must_use]
-    pub fn engine(&self) -> DockerEngine {
-        DockerEngine::new(self.engine.clone(), self.engine_tls.clone().map(|folder| EngineTls { folder }))
+    pub fn options(&self, enforce: bool, resync: Duration) -> Options {
+        let protected = Protected { own_id: own_id(), patterns: self.protect.clone() };
+        let allow = self.allow.clone().map(AllowList::new);
+        Options { enforce, allow, assigned: None, protected, resync }
     }
+}
 
-    /// What does not go together.
-    ///
-    /// # Errors
-    /// If there is something.
-    pub fn check(&self) -> anyhow::Result<()> {
-        let is_https = self.engine.starts_with("https://");
-        ensure!(
-            is_https == self.engine_tls.is_some(),
-            "--engine-tls (ENGINE_TLS) and --engine (DOCKER_HOST) https://HOST:PORT go together; the engine is {}",
-            self.engine
-        );
-        Ok(())
-    }
-
+impl Settings {
     /// What the loop is to do.
     #[must_use]
     pub fn options(&self) -> Options {
-        let protected = Protected { own_id: own_id(), patterns: self.protect.clone() };
-        let allow = self.allow.clone().map(AllowList::new);
-        Options { enforce: self.enforce, allow, assigned: None, protected, resync: self.resync }
+        self.target.options(self.enforce, self.resync)
     }
 
     /// Which log lines ask for a restart.
@@ -151,13 +146,6 @@ impl Settings {
     pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
         Access::new(self.public_status, self.token_file.as_deref(), listen)
     }
-}
-
-fn engine(text: &str) -> Result<String, String> {
-    let fits = text.strip_prefix("unix://").is_some_and(|path| path.starts_with('/'))
-        || ["tcp://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|at| at.contains(':')));
-    let good = "write unix:///var/run/docker.sock, https://10.0.0.7:2376 or tcp://10.0.0.7:2375";
-    if fits { Ok(text.to_owned()) } else { Err(good.to_owned()) }
 }
 
 #[cfg(test)]
@@ -209,7 +197,7 @@ mod tests {
     fn tls_to_the_engine_and_its_files_go_together() {
         let check = |arguments: &[&str]| {
             let arguments = ["orchestrator"].iter().chain(arguments);
-            Cli::try_parse_from(arguments).unwrap().settings.check().map_err(|error| error.to_string())
+            Cli::try_parse_from(arguments).unwrap().settings.target.engine.check().map_err(|error| error.to_string())
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&["--engine", "https://h:2376", "--engine-tls", "/certs"]), Ok(()));
@@ -222,6 +210,6 @@ mod tests {
     #[test]
     fn an_empty_allow_list_is_no_list() {
         assert!(Cli::try_parse_from(["orchestrator", "--allow", ""]).is_err());
-        assert!(Cli::try_parse_from(["orchestrator"]).unwrap().settings.allow.is_none());
+        assert!(Cli::try_parse_from(["orchestrator"]).unwrap().settings.target.allow.is_none());
     }
 }

@@ -56,6 +56,25 @@ impl Server {
         .await
     }
 
+    /// Has a service that there is not yet, or the same already; gives its revision.
+    pub async fn create_service(&self, service: Service) -> Result<(Put, u64), Refusal> {
+        let (name, same) = (service.name.clone(), service.clone());
+        match self.put_service(service, Some(0)).await {
+            Err(Refusal::Precondition(_)) => {
+                let name: Name = name.as_str().into();
+                let known =
+                    self.read(move |view| live(view, &name).map(|entry| (entry.revision, *entry.service == same)));
+                match known.await?? {
+                    (revision, true) => Ok((Put::Unchanged, revision)),
+                    (_, false) => {
+                        Err(Refusal::Conflict("there is another service of that name; PUT changes it".to_owned()))
+                    }
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Has so many replicas of a service; gives its revision.
     pub async fn scale(&self, name: &str, replicas: u32) -> Result<u64, Refusal> {
         self.change_service(name, move |entry| {

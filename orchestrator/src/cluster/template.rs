@@ -18,7 +18,7 @@ use crate::container::{OURS, SERVICE};
 use crate::desired;
 
 /// The most containers of a service.
-const MOST_REPLICAS: u32 = 10_000;
+pub const MOST_REPLICAS: u32 = 10_000;
 
 /// The longest name. A container's is longer by its slot and its epoch, and has to fit into a DNS name.
 const LONGEST_NAME: usize = 41;

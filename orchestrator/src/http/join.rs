@@ -98,10 +98,7 @@ async fn make(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<
     if capacity == Some(0) {
         return Err(unfit("a node has a capacity of at least 1".to_owned()));
     }
-    let is_long = |text: &String| text.is_empty() || text.len() > MAX_LABEL;
-    if labels.len() > MAX_LABELS || labels.iter().any(|(key, value)| is_long(key) || value.len() > MAX_LABEL) {
-        return Err(unfit(format!("a node has at most {MAX_LABELS} labels, of {MAX_LABEL} characters each")));
-    }
+    check_labels(&labels)?;
     let lasts = ttl.as_deref().map_or(Ok(LASTS), humantime::parse_duration);
     let lasts = lasts.ok().filter(|lasts| (Duration::from_secs(1)..=MAX_LASTS).contains(lasts));
     let lasts = lasts.ok_or_else(|| unfit("ttl: give 1s to 7d, such as 10m".to_owned()))?;
@@ -168,6 +165,16 @@ async fn renew(State(porter): State<Porter>, asker: Asker) -> Result<Response, P
     let certificate = porter.authority.renew(peer).map_err(|error| internal(&error))?;
     tracing::info!(node = %member.name, "certificate renewed");
     Ok(certified(certificate, &porter.authority))
+}
+
+/// Whether a node may have these labels.
+pub(super) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let is_long = |text: &String| text.is_empty() || text.len() > MAX_LABEL;
+    if labels.len() > MAX_LABELS || labels.iter().any(|(key, value)| is_long(key) || value.len() > MAX_LABEL) {
+        let why = format!("labels: a node has at most {MAX_LABELS}, of {MAX_LABEL} characters each");
+        return Err(Problem::new(422, why));
+    }
+    Ok(())
 }
 
 fn certified(certificate: String, authority: &Authority) -> Response {

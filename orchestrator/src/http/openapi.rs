@@ -20,7 +20,7 @@ use super::{events, read, tokens, write};
 struct Interface;
 
 /// One of the tokens of `/v1/tokens` or, where it is set, of `--token-file`.
-struct Bearer;
+pub(super) struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
@@ -55,6 +55,16 @@ const fn health() {}
 ))]
 #[expect(dead_code, reason = "answered by the service crate")]
 const fn ready() {}
+
+/// What every interface of ours has, besides.
+#[derive(OpenApi)]
+#[openapi(paths(events::stream, health, ready, openapi))]
+struct Common;
+
+/// These routes, and those that every interface has.
+pub(super) fn common(interface: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    interface.merge_from(Common::openapi())
+}
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses((status = 200, description = "the description", body = Object)))]

@@ -98,6 +98,15 @@ pub(super) async fn allow(
     Ok(Json(AllowView { allow: list.entries() }))
 }
 
+/// Why something is to be held.
+pub(super) async fn reason(asker: &Asker, body: Body) -> Result<String, Problem> {
+    let HoldRequest { reason } = json(&asker.headers, body).await?;
+    if reason.chars().count() > MAX_REASON {
+        return Err(Problem::new(422, format!("a reason may have at most {MAX_REASON} characters")));
+    }
+    Ok(reason)
+}
+
 /// Leave a container alone, until that is taken back
 ///
 /// Also one that is not there, or not any more. It outlives a restart of the orchestrator.
@@ -122,10 +131,7 @@ pub(super) async fn hold(
 ) -> Result<Json<HoldView>, Problem> {
     gateway.guard.access.write(&asker).await?;
     let name = name_of(name)?;
-    let HoldRequest { reason } = json(&asker.headers, body).await?;
-    if reason.chars().count() > MAX_REASON {
-        return Err(Problem::new(422, format!("a reason may have at most {MAX_REASON} characters")));
-    }
+    let reason = reason(&asker, body).await?;
     let hold = Hold { reason, since: Utc::now().timestamp() };
     gateway.store.hold(&name, &hold).await.map_err(|error| unavailable(&error))?;
     gateway.changed(&name, true).await;

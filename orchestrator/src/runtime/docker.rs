@@ -23,12 +23,12 @@ use bollard::query_parameters::{
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-pub use connect::EngineTls;
 use self::needs::Needs;
 use super::{LogLine, Runtime, RuntimeError};
 use crate::container::{Container, SERVICE, SPEC};
 use crate::desired::{Original, Spec};
 use crate::redact;
+pub use connect::EngineTls;
 
 /// Events of containers that change something for us. Without this filter, each run of a health check is three events.
 const EVENTS: [&str; 10] =

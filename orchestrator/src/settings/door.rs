@@ -8,7 +8,6 @@ use anyhow::Context;
 use clap::Args;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::task::spawn_blocking;
 
 use crate::pki::Authority;
 use crate::tls::listener::TlsListener;
@@ -46,22 +45,18 @@ pub struct Door {
 }
 
 impl DoorSettings {
-    /// What is needed to listen, if that is to be done; the authority is made in this folder if need be.
+    /// What is needed to listen, if that is to be done; the authority is made in this folder if need be. Blocks.
     ///
     /// # Errors
     /// If something of it can't be read, kept or used.
-    pub async fn prepare(&self, state: &Path) -> anyhow::Result<Option<Door>> {
+    pub fn prepare(&self, state: &Path) -> anyhow::Result<Option<Door>> {
         let Some(listen) = self.tls_listen else { return Ok(None) };
-        let (settings, state) = (self.clone(), state.to_owned());
-        let prepared = spawn_blocking(move || {
-            let authority = Arc::new(Authority::open(&state)?);
-            let files = settings.tls_cert.zip(settings.tls_key);
-            let files = files.map(|(certificate, key)| Files { certificate, key });
-            let config = tls::server(Arc::clone(&authority), settings.tls_name, files.as_ref());
-            let config = config.context("--tls-name, --tls-cert, --tls-key (TLS_NAME, TLS_CERT, TLS_KEY)")?;
-            Ok(Some(Door { authority, listen, config }))
-        });
-        prepared.await?
+        let authority = Arc::new(Authority::open(state)?);
+        let files = self.tls_cert.clone().zip(self.tls_key.clone());
+        let files = files.map(|(certificate, key)| Files { certificate, key });
+        let config = tls::server(Arc::clone(&authority), self.tls_name.clone(), files.as_ref());
+        let config = config.context("--tls-name, --tls-cert, --tls-key (TLS_NAME, TLS_CERT, TLS_KEY)")?;
+        Ok(Some(Door { authority, listen, config }))
     }
 }
 

@@ -1,0 +1,108 @@
+//! An agent's way to the server: by TLS, with the node's certificate.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use axum::http::Method;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::node::Link;
+use super::wire::{Orders, Report};
+use crate::http::cluster::Hello;
+use crate::join::{Identity, Refused, ask, renew};
+use crate::tls::client::Https;
+
+/// The most bytes of orders: of some ten thousand containers.
+const MAX_ORDERS: usize = 64 * 1024 * 1024;
+
+/// How often it is looked whether the certificate is to be renewed.
+const RENEW_EVERY: Duration = Duration::from_hours(6);
+
+/// The way to a server.
+pub struct ServerLink {
+    server: String,
+    hello: Hello,
+    now: Mutex<Now>,
+    folder: PathBuf,
+}
+
+/// By what it is asked, and the last orders that it gave.
+struct Now {
+    identity: Arc<Identity>,
+    client: Https,
+    orders: Option<Arc<Orders>>,
+    greeted: bool,
+}
+
+impl ServerLink {
+    /// To this server, as this node, which says this of itself.
+    ///
+    /// # Errors
+    /// If who it is can't be shown.
+    pub fn new(server: String, identity: Identity, hello: Hello, folder: PathBuf) -> anyhow::Result<Self> {
+        let client = identity.client()?;
+        let now = Now { identity: Arc::new(identity), client, orders: None, greeted: false };
+        Ok(Self { server, hello, now: Mutex::new(now), folder })
+    }
+
+    /// Renews the certificate when it is time, for as long as it is polled.
+    pub async fn renew(&self) {
+        loop {
+            let identity = Arc::clone(&self.now().identity);
+            if identity.is_due(SystemTime::now()) {
+                let renewed = renew(&self.server, &identity, &self.folder).await;
+                match renewed.and_then(|identity| Ok((identity.client()?, identity))) {
+                    Ok((client, identity)) => {
+                        info!(node = %identity.name, "certificate renewed");
+                        let mut now = self.now();
+                        (now.client, now.identity) = (client, Arc::new(identity));
+                    }
+                    Err(error) => warn!(error = %format_args!("{error:#}"), "the certificate is not renewed"),
+                }
+            }
+            sleep(RENEW_EVERY).await;
+        }
+    }
+
+    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn greet(&self, client: &Https) -> anyhow::Result<()> {
+        if !self.now().greeted {
+            ask(client, Method::PUT, &format!("{}/v1/agent", self.server), &self.hello, MAX_ORDERS).await?;
+            self.now().greeted = true;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Link for ServerLink {
+    async fn exchange(&self, report: Report, waits: bool) -> anyhow::Result<Arc<Orders>> {
+        let client = self.now().client.clone();
+        self.greet(&client).await?;
+        let to = format!("{}/v1/agent/exchange?waits={waits}", self.server);
+        let answer = ask(&client, Method::POST, &to, &report, MAX_ORDERS).await;
+        if let Err(error) = &answer
+            && error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404)
+        {
+            // It does not know what we are any more.
+            self.now().greeted = false;
+        }
+        let answer = answer?;
+        if answer.is_empty() {
+            // Those that we go by.
+            let known = self.now().orders.clone().filter(|orders| Some(orders.stamp) == report.stamp);
+            return Ok(known
+                .unwrap_or_else(|| Arc::new(Orders { stamp: report.stamp.unwrap_or_default(), ..Orders::default() })));
+        }
+        let orders: Arc<Orders> = Arc::new(serde_json::from_slice(&answer).context("the orders can't be read")?);
+        self.now().orders = Some(Arc::clone(&orders));
+        Ok(orders)
+    }
+}

@@ -1,0 +1,88 @@
+//! The HTTP interface of a cluster's server: services, nodes, what runs where; and what agents ask.
+
+mod agents;
+mod nodes;
+mod openapi;
+mod services;
+mod status;
+mod views;
+
+pub use views::Hello;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::access::Asker;
+use super::{Guard, LISTENERS, Problem, events};
+use crate::cluster::server::{Refusal, Server};
+
+/// What requests are answered from.
+#[derive(Clone)]
+pub struct ClusterGateway {
+    guard: Guard,
+    server: Server,
+    listeners: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl ClusterGateway {
+    /// Of a server.
+    #[must_use]
+    pub fn new(guard: Guard, server: Server, stop: CancellationToken) -> Self {
+        Self { guard, server, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
+    }
+}
+
+/// The routes of a server.
+pub fn routes(gateway: ClusterGateway) -> Router {
+    let guard = gateway.guard.clone().routes();
+    Router::new()
+        .route("/", get(status::inventory))
+        .route("/containers", get(status::replicas))
+        .route("/status", get(status::status))
+        .route("/create", post(services::create))
+        .route("/v1/services", get(services::list))
+        .route("/v1/services/{name}", get(services::one).put(services::put).delete(services::remove))
+        .route("/v1/services/{name}/scale", post(services::scale))
+        .route("/v1/services/{name}/restart", post(services::restart))
+        .route("/v1/services/{name}/hold", post(services::hold).delete(services::release))
+        .route("/v1/nodes", get(nodes::list).post(nodes::add))
+        .route("/v1/nodes/{name}", get(nodes::one).delete(nodes::remove))
+        .route("/v1/nodes/{name}/drain", post(nodes::drain))
+        .route("/v1/nodes/{name}/cordon", post(nodes::cordon))
+        .route("/v1/nodes/{name}/uncordon", post(nodes::uncordon))
+        .route("/v1/replicas", get(status::replicas))
+        .route("/v1/plan", get(status::plan))
+        .route("/v1/events", get(stream))
+        .route("/v1/agent", put(agents::hello))
+        .route("/v1/agent/exchange", post(agents::exchange))
+        .route("/openapi.json", get(openapi::openapi))
+        .method_not_allowed_fallback(|| async { Problem::new(405, "there is no such method here") })
+        .fallback(|| async { Problem::new(404, "there is nothing here; /openapi.json tells what there is") })
+        .with_state(gateway)
+        .merge(guard)
+}
+
+async fn stream(State(gateway): State<ClusterGateway>, asker: Asker) -> Result<Response, Problem> {
+    gateway.guard.access.read(&asker).await?;
+    events::told(gateway.server.events(), &gateway.listeners, gateway.stop.clone())
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match &refusal {
+            Refusal::NotFound(_) => 404,
+            Refusal::Conflict(_) => 409,
+            Refusal::Precondition(_) => 412,
+            Refusal::Invalid(_) => 422,
+            Refusal::Store(_) | Refusal::Away(_) => 503,
+        };
+        Self::new(status, refusal.to_string())
+    }
+}

@@ -1,0 +1,25 @@
+//! The description of a server's HTTP interface, made from the code that answers.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::super::openapi::{Bearer, common};
+use super::super::tokens;
+use super::{nodes, services, status};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Upbeat orchestrator", description = "Keeps services running on several Docker hosts."),
+    paths(
+        status::status, status::inventory, status::replicas, status::plan, services::list, services::one, services::put,
+        services::remove, services::create, services::scale, services::restart, services::hold, services::release,
+        nodes::list, nodes::one, nodes::add, nodes::remove, nodes::drain, nodes::cordon, nodes::uncordon,
+        tokens::make, tokens::list, tokens::forget
+    ),
+    modifiers(&Bearer),
+)]
+struct Interface;
+
+pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(common(Interface::openapi()))
+}

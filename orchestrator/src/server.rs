@@ -1,0 +1,117 @@
+//! How `orchestrator server` starts and stops.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+use upbeat_service::{Service, Stopped};
+
+use crate::app::first_admin;
+use crate::cluster::compose::Composed;
+use crate::cluster::records::Records;
+use crate::cluster::remote::{Engines, look_after};
+use crate::cluster::server::{Refusal, Server};
+use crate::http::cluster::{ClusterGateway, routes};
+use crate::http::{Access, Guard, join};
+use crate::runtime::Runtime;
+use crate::runtime::docker::{DockerEngine, EngineTls};
+use crate::settings::{Door, ServerSettings};
+use crate::store::sqlite::SqliteStore;
+use crate::tls::listener::serve;
+
+/// How often it is looked whether the Compose file has changed, and how often what could not be kept is tried again.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The server's routes, and its work.
+pub fn start(
+    service: Service,
+    settings: ServerSettings,
+    access: Access,
+    store: SqliteStore,
+    door: Option<Door>,
+    composed: Option<Composed>,
+) -> (Router, impl Future<Output = anyhow::Result<Stopped>>) {
+    let store = Arc::new(store);
+    let condition = service.readiness.condition("store");
+    let records: Arc<dyn Records> = store.clone();
+    let (server, brain) = Server::new(records, Some(condition));
+    let guard = Guard::new(access, store.clone());
+    let mut routes = routes(ClusterGateway::new(guard.clone(), server.clone(), service.stop.clone()));
+    if let Some(door) = &door {
+        routes = routes.merge(join::routes(guard, Arc::clone(&door.authority)));
+    }
+    let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
+    (routes, async move {
+        let (tasks, stop, close) = (TaskTracker::new(), &service.stop, CancellationToken::new());
+        if let Some(door) = door {
+            let listener = door.open().await?;
+            info!(listening = %listener.address(), "listening by TLS");
+            tasks.spawn(stop.clone().run_until_cancelled_owned(first_admin(store, settings.state.clone())));
+            tasks.spawn(serve(listener, app, close.clone()));
+        }
+        let engine_tls = settings.engine_tls.clone();
+        let engines: Engines = Arc::new(move |address| {
+            let tls = engine_tls.clone().filter(|_| address.starts_with("https://"));
+            let engine = DockerEngine::new(address.to_owned(), tls.map(|folder| EngineTls { folder }));
+            Arc::new(engine) as Arc<dyn Runtime>
+        });
+        tasks.spawn(look_after(server.clone(), engines, service.health.clone(), stop.clone()));
+        if let Some(composed) = composed {
+            let following = follow(server, settings, composed);
+            tasks.spawn(stop.clone().run_until_cancelled_owned(following));
+        }
+        brain.run(service.health.clone(), service.stop.clone()).await;
+        close.cancel();
+        tasks.close();
+        tasks.wait().await;
+        info!("stopped");
+        Ok(Stopped::Clean)
+    })
+}
+
+/// Has the services of the Compose file, and those of the next one when it changes.
+async fn follow(server: Server, settings: ServerSettings, mut composed: Composed) {
+    let path = settings.config.clone().unwrap_or_default();
+    let mut stamp = changed(path.clone()).await;
+    loop {
+        for note in &composed.notes {
+            info!(%note, "compose file");
+        }
+        for service in &composed.services {
+            while let Err(refusal) = server.put_service(service.clone(), None).await {
+                if matches!(refusal, Refusal::Store(_) | Refusal::Away(_)) {
+                    sleep(LOOK_EVERY).await;
+                } else {
+                    error!(service = %service.name, error = %refusal, "it can't be as the Compose file says");
+                    break;
+                }
+            }
+        }
+        composed = loop {
+            sleep(LOOK_EVERY).await;
+            let now = changed(path.clone()).await;
+            if now == stamp || now.is_none() {
+                continue;
+            }
+            stamp = now;
+            let settings = settings.clone();
+            match spawn_blocking(move || settings.composed()).await {
+                Ok(Ok(Some(composed))) => break composed,
+                Ok(Err(error)) => warn!(error = %format_args!("{error:#}"), "the Compose file goes on as it was"),
+                _ => {}
+            }
+        };
+    }
+}
+
+/// Another one after each change.
+async fn changed(path: PathBuf) -> Option<(SystemTime, u64)> {
+    let look = move || path.metadata().and_then(|file| Ok((file.modified()?, file.len()))).ok();
+    spawn_blocking(look).await.ok().flatten()
+}
