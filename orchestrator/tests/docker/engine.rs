@@ -1,10 +1,8 @@
 //! A Docker engine of a test's own: in namespaces of its own, which end with the test process, however that ends.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,20 +13,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 use upbeat_testkit::{ServiceCommand, eventually};
 
-/// Longer than an engine takes for anything, the machine being busy.
-pub(crate) const SOON: Duration = Duration::from_mins(2);
-
-/// The image that there is.
-pub(crate) const IMAGE: &str = "tiny:1";
-
-/// Runs until it is told to stop, and then does so at once.
-pub(crate) const STEADY: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
+use super::machine::{IMAGE, MAKE_IMAGE, SOON, Verdict, lacks, remove_groups};
 
 /// So many engines at a time: two cores are few.
 static ENGINES: Semaphore = Semaphore::const_new(2);
 
-/// Whether this machine can run one, once that is known: what can't be is not waited for again and again.
-static VERDICT: Mutex<Option<Result<(), String>>> = Mutex::new(None);
+static VERDICT: Verdict = Verdict::unknown();
 
 /// The first process of the namespaces: when its input ends, it ends, and with it everything in them.
 const KEEPER: &str = r#"
@@ -47,18 +37,6 @@ while read -r word; do
 done
 "#;
 
-/// A shell and a few programs of this machine, with the libraries that they need, as an image.
-const MAKE_IMAGE: &str = r#"
-set -e
-mkdir -p "$1/bin" "$1/tmp"
-for program in sh sleep cat; do cp -L "$(command -v $program)" "$1/bin/"; done
-ldd "$1"/bin/* | grep -o '/[^ :]*' | sort -u | while read -r library; do
-  case $library in "$1"*) continue ;; esac
-  mkdir -p "$1${library%/*}" && cp -L "$library" "$1$library"
-done
-tar -C "$1" -c . | docker import - tiny:1
-"#;
-
 /// An engine that runs.
 pub(crate) struct Engine {
     folder: TempDir,
@@ -72,36 +50,11 @@ impl Engine {
     /// One without containers; `None`, which is said, where none can be run.
     pub(crate) async fn start(arguments: &[&str]) -> Option<Self> {
         let permit = ENGINES.acquire().await.unwrap();
-        let known = VERDICT.lock().unwrap().clone();
-        let started = match &known {
-            Some(Err(why)) => Err(why.clone()),
-            _ => Self::try_start(arguments, permit).await,
-        };
-        match started {
-            Ok(engine) => {
-                *VERDICT.lock().unwrap() = Some(Ok(()));
-                Some(engine)
-            }
-            Err(why) => {
-                assert!(known != Some(Ok(())), "an engine could be started before: {why}");
-                println!("SKIPPED: no Docker engine of our own, {why}");
-                *VERDICT.lock().unwrap() = Some(Err(why));
-                None
-            }
-        }
+        VERDICT.on(Self::try_start(arguments, permit)).await
     }
 
     async fn try_start(arguments: &[&str], permit: SemaphorePermit<'static>) -> Result<Self, String> {
-        // Whose this is, we are.
-        if fs::metadata("/proc/self").map_err(|error| error.to_string())?.uid() != 0 {
-            return Err("only root can".to_owned());
-        }
-        for program in ["dockerd", "docker", "unshare"] {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            if !std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-                return Err(format!("{program} is not there"));
-            }
-        }
+        lacks(&["dockerd", "docker", "unshare"])?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let group = format!("/upbeat-test-{}", folder.path().file_name().unwrap().to_string_lossy());
         let mut keeper = Command::new("unshare");
@@ -264,17 +217,6 @@ impl Drop for Engine {
             std::thread::sleep(Duration::from_millis(10));
         }
         drop(self.keeper.start_kill());
-        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_groups(&controller.path().join(&self.group[1..]));
-        }
-        remove_groups(&Path::new("/sys/fs/cgroup").join(&self.group[1..]));
+        remove_groups(&self.group);
     }
-}
-
-/// Control groups, which are empty by now.
-fn remove_groups(group: &Path) {
-    for inner in fs::read_dir(group).into_iter().flatten().flatten().filter(|inner| inner.path().is_dir()) {
-        remove_groups(&inner.path());
-    }
-    drop(fs::remove_dir(group));
 }

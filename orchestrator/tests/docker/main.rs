@@ -7,7 +7,10 @@ mod engine;
 mod faults;
 mod health;
 mod lifecycle;
+#[path = "../shared/machine.rs"]
+mod machine;
 mod measure;
 mod tls;
 
-use engine::{Engine, IMAGE, SOON, STEADY};
+use engine::Engine;
+use machine::{IMAGE, SOON, STEADY};

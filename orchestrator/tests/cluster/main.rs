@@ -1,0 +1,12 @@
+//! Several hosts with real Docker engines, which are started by the test where there is root and a dockerd. Elsewhere
+//! these tests are skipped, and say so.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod hosts;
+#[path = "../shared/machine.rs"]
+mod machine;
+mod network;
+
+use hosts::{Hosts, Place};
+use machine::{IMAGE, SOON, STEADY};
