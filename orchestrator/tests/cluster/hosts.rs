@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use upbeat_testkit::http::{self, Response};
 use upbeat_testkit::{ServiceCommand, process};
 
-use super::machine::{IMAGE, MAKE_IMAGE, SOON, Verdict, lacks, remove_groups};
+use super::machine::{IMAGE, MAKE_IMAGE, SOON, Verdict, lacks};
 
 /// One test at a time: each has several engines.
 static TURN: Semaphore = Semaphore::const_new(1);
@@ -77,6 +77,15 @@ while read -r word i; do
     kill) eval "kill -9 \$engine$i; wait \$engine$i" ;;
   esac
 done
+# The test is over, or gone: everybody else here ends, and what they have left goes.
+kill -9 -1
+for try in $(seq 50); do
+  awk -v folder="$folder/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null
+  find /sys/fs/cgroup -depth -type d -path "*$group*" -exec rmdir {} + 2>/dev/null
+  rm -rf "$folder" 2>/dev/null
+  [ -d "$folder" ] || find /sys/fs/cgroup -maxdepth 2 -path "*$group" | grep -q . || break
+  sleep 0.1
+done
 "#;
 
 /// Where something is done.
@@ -91,7 +100,6 @@ pub(crate) enum Place {
 /// Hosts with an engine each.
 pub(crate) struct Hosts {
     folder: TempDir,
-    group: String,
     count: usize,
     keeper: Child,
     words: Option<ChildStdin>,
@@ -122,7 +130,7 @@ impl Hosts {
         let mut keeper = keeper.spawn().map_err(|error| format!("unshare: {error}"))?;
         let words = keeper.stdin.take();
         let output = keeper.stdout.take().unwrap();
-        let mut hosts = Self { folder, group, count, keeper, words, _turn: turn };
+        let mut hosts = Self { folder, count, keeper, words, _turn: turn };
         let mut ready = String::new();
         let told = timeout(SOON, BufReader::new(output).read_line(&mut ready)).await;
         if ready != "ready\n" {
@@ -205,20 +213,25 @@ impl Hosts {
     /// An orchestrator at this place, to be given arguments and started. Its HTTP is for [`Hosts::request`]: the methods
     /// of a service that ask it would look for it outside.
     pub(crate) async fn orchestrator(&self, place: Place) -> ServiceCommand {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let nsenter = std::env::split_paths(&path).map(|folder| folder.join("nsenter")).find(|path| path.is_file());
-        let binary = process::binary("orchestrator").await;
-        let network = format!("--net={}", self.network(place).display());
         let state = match place {
             Place::Middle => self.folder.path().join("state"),
             Place::Host(host) => self.path(host, "state"),
         };
-        let command = ServiceCommand::new(&nsenter.unwrap().display().to_string(), "");
-        let command = command.arg(network).arg(binary.display().to_string()).env("STATE", state.display().to_string());
+        let (nsenter, binary) = (self.enter(place), process::binary("orchestrator").await);
+        let command = ServiceCommand::new(&nsenter[0], "").args(&nsenter[1..]).arg(binary.display().to_string());
+        let command = command.env("STATE", state.display().to_string());
         match place {
             Place::Middle => command,
             Place::Host(host) => command.env("DOCKER_HOST", self.socket(host)),
         }
+    }
+
+    /// What a command line begins with to be run at this place.
+    pub(crate) fn enter(&self, place: Place) -> [String; 2] {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut programs = std::env::split_paths(&path).map(|folder| folder.join("nsenter"));
+        let nsenter = programs.find(|path| path.is_file()).unwrap();
+        [nsenter.display().to_string(), format!("--net={}", self.network(place).display())]
     }
 
     // What is sent there.
@@ -324,18 +337,14 @@ impl Hosts {
 
 impl Drop for Hosts {
     fn drop(&mut self) {
-        // All processes of the namespaces end before their first one does.
+        // It ends all that is in the namespaces, and takes away what was left. It would without us, too.
         drop(self.words.take());
-        for _ in 0..500 {
+        for _ in 0..1000 {
             if !matches!(self.keeper.try_wait(), Ok(None)) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         drop(self.keeper.start_kill());
-        for host in self.all() {
-            remove_groups(&format!("{}/{host}", self.group));
-        }
-        remove_groups(&self.group);
     }
 }

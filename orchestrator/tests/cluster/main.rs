@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod containers;
 mod hosts;
 #[path = "../shared/machine.rs"]
 mod machine;

@@ -1,7 +1,7 @@
 //! A Docker engine of a test's own: in namespaces of its own, which end with the test process, however that ends.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 use upbeat_testkit::{ServiceCommand, eventually};
 
-use super::machine::{IMAGE, MAKE_IMAGE, SOON, Verdict, lacks, remove_groups};
+use super::machine::{IMAGE, MAKE_IMAGE, SOON, Verdict, lacks};
 
 /// So many engines at a time: two cores are few.
 static ENGINES: Semaphore = Semaphore::const_new(2);
@@ -217,6 +217,17 @@ impl Drop for Engine {
             std::thread::sleep(Duration::from_millis(10));
         }
         drop(self.keeper.start_kill());
-        remove_groups(&self.group);
+        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            remove_groups(&controller.path().join(&self.group[1..]));
+        }
+        remove_groups(&Path::new("/sys/fs/cgroup").join(&self.group[1..]));
     }
+}
+
+/// Control groups, which are empty by now.
+fn remove_groups(group: &Path) {
+    for inner in fs::read_dir(group).into_iter().flatten().flatten().filter(|inner| inner.path().is_dir()) {
+        remove_groups(&inner.path());
+    }
+    drop(fs::remove_dir(group));
 }

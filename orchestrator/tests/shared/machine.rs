@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -69,20 +68,4 @@ pub(crate) fn lacks(programs: &[&str]) -> Result<(), String> {
         Some(program) => Err(format!("{program} is not there")),
         None => Ok(()),
     }
-}
-
-/// Removes control groups of this name, which are empty by now.
-pub(crate) fn remove_groups(group: &str) {
-    let group = group.trim_start_matches('/');
-    for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-        remove(&controller.path().join(group));
-    }
-    remove(&Path::new("/sys/fs/cgroup").join(group));
-}
-
-fn remove(group: &Path) {
-    for inner in fs::read_dir(group).into_iter().flatten().flatten().filter(|inner| inner.path().is_dir()) {
-        remove(&inner.path());
-    }
-    drop(fs::remove_dir(group));
 }
