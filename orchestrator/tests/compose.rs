@@ -115,6 +115,30 @@ fn everything_that_a_file_can_say_reaches_the_engine_s_body() {
     }
 }
 
+const EXAMPLE: &str = include_str!("../examples/pair.yml");
+
+#[test]
+fn the_example_is_a_cluster_of_the_pair_on_two_nodes() {
+    let variables = |name: &str| match name {
+        "BROKER" => Some("10.0.0.7".to_owned()),
+        "READY" => Some("/srv/ready.d".to_owned()),
+        _ => None,
+    };
+    let source = Source { file: "pair.yml", text: EXAMPLE, project: "pair", variables: &variables };
+    let Composed { services, notes } = read(&source).unwrap();
+    let told: Vec<_> = services.iter().map(|one| (one.name.as_str(), one.replicas, one.partition)).collect();
+    let expected =
+        [("consumer", 3, Partition::Keep), ("localstack", 1, Partition::Hold), ("producer", 1, Partition::Stop)];
+    assert_eq!(told, expected);
+    let env = services[0].container.body["Env"].as_array().unwrap();
+    assert!(env.contains(&json!("AWS_ENDPOINT_URL=http://10.0.0.7:4566")) && env.contains(&json!("POLL_GRACE=20s")));
+    assert!(services[0].host_ports.is_empty(), "three find room on two nodes");
+    assert!(notes.is_empty(), "{notes:?}");
+    let source = Source { variables: &|_| None, ..source };
+    let error = read(&source).unwrap_err().to_string();
+    assert!(error.contains("READY must be set: is the folder"), "{error}");
+}
+
 #[test]
 fn a_small_file_has_compose_s_defaults() {
     let Composed { services, notes } = compose("services: {web: {image: 'web:$TAG'}}").unwrap();
@@ -332,7 +356,7 @@ fn their_compose() -> Option<Vec<&'static str>> {
 fn assert_theirs_takes(compose: &[&str], path: &std::path::Path, text: &str) {
     let mut command = Command::new(compose[0]);
     command.args(&compose[1..]).arg("--file").arg(path).args(["config", "--quiet"]);
-    let checked = command.env("TAG", "7").env("SECRET", "hunter2").output().unwrap();
+    let checked = command.env("TAG", "7").env("SECRET", "hunter2").env("READY", "/srv/ready.d").output().unwrap();
     assert!(checked.status.success(), "{text}\n{}", String::from_utf8_lossy(&checked.stderr));
 }
 
@@ -340,6 +364,8 @@ fn assert_theirs_takes(compose: &[&str], path: &std::path::Path, text: &str) {
 fn what_we_take_compose_takes() {
     let Some(theirs) = their_compose() else { return };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 12, ..ProptestConfig::default() });
+    let example = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/pair.yml"));
+    assert_theirs_takes(&theirs, example, EXAMPLE);
     let outcome = runner.run(&file(), |text| {
         compose(&text).unwrap();
         let mut path = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
