@@ -161,7 +161,7 @@ fn what_is_not_supported_is_refused_by_name_and_line_all_at_once() {
     assert_eq!(
         compose(text).unwrap_err().0,
         [
-            "file.yml:4: services.web.privileged is not supported; a container is never given its node; cap_add may do",
+            "file.yml:4: services.web.privileged is not supported; cap_add may do",
             "file.yml:6: services.db.build is not supported; build the image before, and have it where the nodes find it: \
              image names it",
             "file.yml:8: secrets is not supported; services, networks, volumes and x-orchestrator are",
@@ -191,6 +191,9 @@ fn what_can_not_be_right_is_refused_by_name_and_line() {
         ("image: web\n    volumes: [{type: tmpfs, target: /x}]", 4, "volumes[0].type", "tmpfs"),
         ("image: web\n    networks: [x]", 4, "networks", "not among"),
         ("image: web\n    networks: {default: {aliases: [a]}}", 4, "networks.default.aliases", "own name"),
+        ("image: web\n    network_mode: host\n    networks: [default]", 5, "networks", "goes without"),
+        ("image: web\n    cpus: 1\n    deploy: {resources: {limits: {cpus: 1}}}", 5, "limits.cpus", "not both"),
+        ("image: web\n    extra_hosts: {db: there}", 4, "extra_hosts[0]", "db:10.0.0.7"),
         ("image: web\n    network_mode: bridge", 4, "network_mode", "host or none"),
         ("image: web\n    healthcheck: {interval: 10s}", 4, "healthcheck.test", "missing"),
         ("image: web\n    healthcheck:\n      test: a\n      timeout: 10", 6, "healthcheck.timeout", "10s"),

@@ -122,6 +122,8 @@ fn what_can_not_be_right_is_refused_by_its_field_with_what_would_do() {
         (json!({"logs": {"severity": "error", "lines": 0, "within": 1, "cool_down": 0}}), "logs.lines", "1"),
         (json!({"user": ""}), "user", "leave it out"),
         (json!({"working_dir": "tmp"}), "working_dir", "whole path"),
+        (json!({"extra_hosts": ["db:there"]}), "extra_hosts[0]", "name:address"),
+        (json!({"volumes": ["a:/tmp"], "tmpfs": ["/tmp"]}), "tmpfs[0]", "once"),
         (json!({"extra_hosts": ["db"]}), "extra_hosts[0]", "name:address"),
         (json!({"labels": {"io.upbeat.orchestrator": "x"}}), "labels.io.upbeat.orchestrator", "another"),
         (json!({"memory": "1m"}), "memory", "6m"),

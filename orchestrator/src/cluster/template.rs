@@ -1,11 +1,12 @@
 //! What the engine is told to create a service's containers, out of what was asked for; and what is wrong with that.
 //!
 //! The body is that of Docker's own API. It is made here, and not sent on as somebody wrote it: what can be asked for is
-//! what [`ServiceRequest`] has, and nothing that would give a container the node.
+//! what [`ServiceRequest`] has. A folder of the node is among it, so whoever may ask for services may have the nodes.
 
 mod health;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,7 +143,7 @@ fn of_host(request: &ServiceRequest) -> Result<Map<String, Value>, FieldError> {
     let mut tmpfs = BTreeMap::new();
     for (n, folder) in request.tmpfs.iter().enumerate() {
         let (path, options) = folder.split_once(':').unwrap_or((folder, ""));
-        if !path.starts_with('/') || tmpfs.insert(path, options).is_some() {
+        if !path.starts_with('/') || !targets.insert(Some(path)) || tmpfs.insert(path, options).is_some() {
             return Err(FieldError::new(
                 format!("tmpfs[{n}]"),
                 format!("{folder:?}: write /path or /path:size=64m, once"),
@@ -150,8 +151,10 @@ fn of_host(request: &ServiceRequest) -> Result<Map<String, Value>, FieldError> {
         }
     }
     for (n, host) in request.extra_hosts.iter().enumerate() {
-        if host.split_once(':').is_none_or(|(name, address)| name.is_empty() || address.is_empty()) {
-            return Err(FieldError::new(format!("extra_hosts[{n}]"), format!("{host:?}: write name:address")));
+        let known = |address: &str| address == "host-gateway" || address.parse::<IpAddr>().is_ok();
+        if host.split_once(':').is_none_or(|(name, address)| name.is_empty() || !known(address)) {
+            let why = format!("{host:?}: write name:address, such as db:10.0.0.7");
+            return Err(FieldError::new(format!("extra_hosts[{n}]"), why));
         }
     }
     let memory = request.memory.as_deref().map(|memory| at("memory", values::bytes(memory))).transpose()?;

@@ -150,7 +150,12 @@ impl Runtime for DockerEngine {
         for (network, endpoint) in &spec.networks {
             let endpoint: EndpointSettings = serde_json::from_value(endpoint.clone()).map_err(unreadable)?;
             let request = NetworkConnectRequest { container: created.clone(), endpoint_config: Some(endpoint) };
-            client.connect_network(network, request).await.map_err(told)?;
+            if let Err(error) = client.connect_network(network, request).await {
+                // Or it would be adopted as it is, by its name and its hash.
+                let options = RemoveContainerOptionsBuilder::new().v(true).build();
+                client.remove_container(&created, Some(options)).await.map_err(told)?;
+                return Err(told(error));
+            }
         }
         Ok(())
     }

@@ -19,13 +19,13 @@ fn spec(fields: Value) -> Spec {
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     request.as_object_mut().unwrap().extend(fields);
     let container = template::service(serde_json::from_value::<ServiceRequest>(request).unwrap()).unwrap().container;
-    Spec { body: container.body, networks: container.networks, hash: container.hash }
+    Spec { body: container.body.clone(), networks: container.networks.clone(), hash: container.hash.clone() }
 }
 
 #[tokio::test]
 async fn an_engine_makes_a_container_of_everything_that_can_be_asked_for() {
     let Some(hosts) = Hosts::start(1).await else { return };
-    let engine = DockerEngine::new(hosts.socket(1));
+    let engine = DockerEngine::new(hosts.socket(1), None);
     let spec = spec(json!({
         "env": {"A": "1"}, "ports": ["8080:80", "127.0.0.1:53:53/udp", "9090"], "volumes": ["data:/data", "/tmp:/x:ro"],
         "networks": ["front", "back"], "health": {"test": ["CMD", "cat", "/tmp/x"], "interval": "1m", "retries": 2},
@@ -67,7 +67,7 @@ async fn an_engine_makes_a_container_of_everything_that_can_be_asked_for() {
 #[tokio::test]
 async fn networks_are_made_once_though_many_containers_want_them_at_once() {
     let Some(hosts) = Hosts::start(1).await else { return };
-    let engine = Arc::new(DockerEngine::new(hosts.socket(1)));
+    let engine = Arc::new(DockerEngine::new(hosts.socket(1), None));
     let spec = spec(json!({"networks": ["front", "back"]}));
     let creations: Vec<_> = (0..6)
         .map(|slot| {
@@ -120,7 +120,7 @@ async fn an_image_that_a_node_has_not_got_is_pulled_from_a_registry() {
     hosts.docker(1, &["rmi", &image]).await;
     let spec = spec(json!({"image": image}));
     for host in hosts.all() {
-        let engine = DockerEngine::new(hosts.socket(host));
+        let engine = DockerEngine::new(hosts.socket(host), None);
         let creations = (0..4).map(async |slot| engine.create(&format!("web.{slot}.{host}"), &spec).await);
         for created in futures_util::future::join_all(creations).await {
             created.unwrap();
@@ -130,7 +130,7 @@ async fn an_image_that_a_node_has_not_got_is_pulled_from_a_registry() {
     assert_eq!(hosts.running(2).await, ["web.0.2"]);
 
     let unknown = self::spec(json!({"image": format!("{SERVES}/unknown:1")}));
-    let engine = DockerEngine::new(hosts.socket(1));
+    let engine = DockerEngine::new(hosts.socket(1), None);
     let error = engine.create("web.9.1", &unknown).await.unwrap_err();
     assert!(matches!(&error, RuntimeError::Refused(why) if why.contains("unknown:1")), "{error:?}");
 }

@@ -18,7 +18,7 @@ use crate::severity::Severity;
 const INSTEAD: [(&str, &str); 9] = [
     ("build", "build the image before, and have it where the nodes find it: image names it"),
     ("container_name", "a container is called after its service, its slot and its epoch"),
-    ("privileged", "a container is never given its node; cap_add may do"),
+    ("privileged", "cap_add may do"),
     ("env_file", "environment is, with ${VARIABLES} of the environment that the file is read in"),
     ("profiles", "a service with deploy.replicas: 0 does not run"),
     ("scale", "deploy.replicas is"),
@@ -106,8 +106,8 @@ pub(super) fn request(reader: &mut Reader<'_>, entry: &Entry, names: &Names) -> 
             "hostname" => asked.hostname = reader.text(value, &here),
             "init" => asked.init = reader.truth(value, &here),
             "read_only" => asked.read_only = reader.truth(value, &here),
-            "mem_limit" => asked.memory = reader.text(value, &here),
-            "cpus" => asked.cpus = reader.number(value, &here),
+            "mem_limit" => once(reader, *line, &here, &mut asked.memory, |reader| reader.text(value, &here)),
+            "cpus" => once(reader, *line, &here, &mut asked.cpus, |reader| reader.number(value, &here)),
             "extra_hosts" => asked.extra_hosts = places.list(key, &here, lists::hosts(reader, value, &here)),
             "tmpfs" => asked.tmpfs = places.list(key, &here, reader.one_or_more(value, &here)),
             "cap_add" => asked.cap_add = places.list(key, &here, reader.texts(value, &here)),
@@ -131,7 +131,9 @@ pub(super) fn request(reader: &mut Reader<'_>, entry: &Entry, names: &Names) -> 
             }
         }
     }
-    if asked.networks.is_empty() {
+    if !asked.networks.is_empty() && !networks.is_empty() {
+        reader.wrong(networks_line, format!("{path}.networks: network_mode goes without"));
+    } else if asked.networks.is_empty() {
         match names.of_networks(&networks.into_iter().collect()) {
             Ok(found) => asked.networks = found,
             Err(name) => {
@@ -215,10 +217,25 @@ fn limits(reader: &mut Reader<'_>, node: &Node, path: &str, asked: &mut ServiceR
         let here = format!("{path}.{key}");
         places.put(key, &here, *line);
         match key.as_str() {
-            "memory" => asked.memory = reader.text(value, &here),
-            "cpus" => asked.cpus = reader.number(value, &here),
+            "memory" => once(reader, *line, &here, &mut asked.memory, |reader| reader.text(value, &here)),
+            "cpus" => once(reader, *line, &here, &mut asked.cpus, |reader| reader.number(value, &here)),
             _ => reader.unsupported(*line, &here, "memory and cpus are"),
         }
+    }
+}
+
+/// What can be said in two places is said in one of them.
+fn once<'a, T>(
+    reader: &mut Reader<'a>,
+    line: usize,
+    path: &str,
+    field: &mut Option<T>,
+    read: impl FnOnce(&mut Reader<'a>) -> Option<T>,
+) {
+    if field.is_some() {
+        reader.wrong(line, format!("{path}: deploy.resources.limits or the service's own key says it, not both"));
+    } else {
+        *field = read(reader);
     }
 }
 

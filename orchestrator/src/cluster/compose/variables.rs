@@ -59,7 +59,7 @@ fn closing(text: &str) -> Option<usize> {
 
 /// What stands between braces.
 fn braced(text: &str, variables: Variables<'_>, unset: &mut Vec<String>, depth: usize) -> Result<String, String> {
-    let (name, after) = name(text).ok_or_else(|| format!("${{{text}}}: a variable has a name"))?;
+    let (name, after) = name(text).ok_or("${…}: a variable has a name")?;
     if after.is_empty() {
         return Ok(value(name, variables, unset));
     }
@@ -74,7 +74,7 @@ fn braced(text: &str, variables: Variables<'_>, unset: &mut Vec<String>, depth: 
             let why = operand(&after[1..])?;
             Err(format!("{name} must be set{}{why}", if why.is_empty() { "" } else { ": " }))
         }
-        _ => Err(format!("${{{text}}}: write ${{{name}}} or ${{{name}:-default}}")),
+        _ => Err(format!("${{{name}…}}: write ${{{name}}} or ${{{name}:-default}}")),
     }
 }
 
@@ -134,13 +134,17 @@ mod tests {
             ("$1", "$$"),
             ("${A", "without }"),
             ("${}", "name"),
+            ("${1:-hunter2}", "name"),
+            ("${A=hunter2}", "${A:-default}"),
+            ("${NO:-hunter2", "without }"),
             ("${A!}", "${A:-default}"),
             ("${A:}", "${A:-default}"),
             ("${NO:?for the $A}", "NO must be set: for the 1"),
             ("${EMPTY:?}", "EMPTY must be set"),
             (&deep, "nested"),
         ] {
-            assert!(filled(text).0.is_err_and(|error| error.contains(why)), "{text}");
+            let error = filled(text).0.unwrap_err();
+            assert!(error.contains(why) && !error.contains("hunter2"), "{text}: {error}");
         }
     }
 }
