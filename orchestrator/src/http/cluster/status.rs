@@ -124,8 +124,10 @@ pub(super) async fn plan(State(gateway): State<ClusterGateway>, asker: Asker) ->
                 Change::Place(_, _, placed) => ("place", format!("{} on {}", placed.name, placed.node)),
                 Change::Retire(service, slot, epoch) => ("retire", format!("{service}.{slot}.{epoch}")),
                 Change::Forget(service, slot, epoch) => ("forget", format!("{service}.{slot}.{epoch}")),
-                Change::Service(name, _) | Change::ForgetService(name) => ("forget", name.to_string()),
-                Change::Node(name, _) | Change::ForgetNode(name) => ("forget", name.to_string()),
+                Change::Service(name, _)
+                | Change::ForgetService(name)
+                | Change::Node(name, _)
+                | Change::ForgetNode(name) => ("forget", name.to_string()),
             };
             ChangeView { change: word, what, why }
         };
