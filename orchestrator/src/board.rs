@@ -36,3 +36,38 @@ pub static BOARD: Board = Board {
     ],
     failures: &[Failures { what: "actions", metric: "orchestrator_actions_total", label: "outcome", fine: &["ok"] }],
 };
+
+/// The figures of a server's page.
+pub static CLUSTER_BOARD: Board = Board {
+    panels: &[
+        Panel {
+            title: "Replicas",
+            unit: Unit::Count,
+            series: &[
+                Series::new("wanted", Of::Now, "orchestrator_replicas").only("what", &["wanted"]),
+                Series::new("ready", Of::Now, "orchestrator_replicas").only("what", &["ready"]),
+                Series::new("placed", Of::Now, "orchestrator_replicas").only("what", &["placed"]),
+                Series::new("waiting for a node", Of::Now, "orchestrator_replicas").only("what", &["waiting"]),
+            ],
+        },
+        Panel {
+            title: "Nodes",
+            unit: Unit::Count,
+            series: &[
+                Series::new("up", Of::Now, "orchestrator_nodes").only("status", &["up"]),
+                Series::new("suspect", Of::Now, "orchestrator_nodes").only("status", &["suspect"]),
+                Series::new("lost", Of::Now, "orchestrator_nodes").only("status", &["lost"]),
+            ],
+        },
+        Panel {
+            title: "Replicas changed",
+            unit: Unit::Rate,
+            series: &[
+                Series::new("placed", Of::Rate, "orchestrator_changes_total").only("change", &["placed"]),
+                Series::new("retired", Of::Rate, "orchestrator_changes_total").only("change", &["retired"]),
+                Series::new("gone", Of::Rate, "orchestrator_changes_total").only("change", &["gone"]),
+            ],
+        },
+    ],
+    failures: &[],
+};

@@ -5,7 +5,7 @@
 //! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep; [`sight`]: what nodes have told;
 //! 3. [`schedule`]: what is to change, out of both, a pure function; [`placement`]: which node takes a replica;
 //! 4. [`orders`]: what each node is to run, out of the same;
-//! 5. [`server`]: the task that owns all of it, and [`commands`], what can be asked of it;
+//! 5. [`server`]: the task that owns all of it, [`commands`], what can be asked of it, and [`meter`], what is counted;
 //! 6. [`wire`]: what a node and the server tell each other;
 //! 7. [`node`]: the node's side: the loop of one host, under orders; [`link`]: its way to the server;
 //!    [`lease`]: how long it may go on alone. [`remote`] has
@@ -15,6 +15,7 @@ pub mod commands;
 pub mod compose;
 pub mod lease;
 pub mod link;
+pub mod meter;
 pub mod model;
 pub mod node;
 pub mod orders;

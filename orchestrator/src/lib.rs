@@ -45,4 +45,4 @@ pub mod store;
 pub mod tls;
 pub mod watch;
 
-pub use board::BOARD;
+pub use board::{BOARD, CLUSTER_BOARD};

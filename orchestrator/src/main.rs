@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use upbeat_orchestrator::settings::{AgentSettings, LISTEN, ServerSettings, Settings, Target};
 use upbeat_orchestrator::store::sqlite::SqliteStore;
-use upbeat_orchestrator::{BOARD, agent, app, dry_run, http, server};
+use upbeat_orchestrator::{BOARD, CLUSTER_BOARD, agent, app, dry_run, http, server};
+use upbeat_service::board::Board;
 use upbeat_service::settings::{parse_as, refuse};
 use upbeat_service::{About, ServiceSettings, healthcheck, run};
 
@@ -88,7 +89,7 @@ fn look_after(Solo { settings, service }: Solo) -> ExitCode {
     let access = or_refuse(settings.access(service.listen));
     let store = open(&settings.target.state);
     let door = or_refuse(settings.door.prepare(&settings.target.state));
-    run(about(), &service, |running| app::start(running, settings, access, store, door))
+    run(about(&BOARD), &service, |running| app::start(running, settings, access, store, door))
 }
 
 fn serve(Server { settings, service }: Server) -> ExitCode {
@@ -96,7 +97,7 @@ fn serve(Server { settings, service }: Server) -> ExitCode {
     let composed = or_refuse(settings.composed());
     let store = open(&settings.state);
     let door = or_refuse(settings.door.prepare(&settings.state));
-    run(about(), &service, |running| server::start(running, settings, access, store, door, composed))
+    run(about(&CLUSTER_BOARD), &service, |running| server::start(running, settings, access, store, door, composed))
 }
 
 fn obey(Agent { settings, service }: Agent) -> ExitCode {
@@ -104,11 +105,11 @@ fn obey(Agent { settings, service }: Agent) -> ExitCode {
     let name = or_refuse(settings.name());
     let membership = or_refuse(agent::membership(&settings));
     let access = or_refuse(http::Access::new(false, None, service.listen));
-    run(about(), &service, |running| agent::start(running, settings, access, name, membership))
+    run(about(&BOARD), &service, |running| agent::start(running, settings, access, name, membership))
 }
 
-const fn about() -> About {
-    About { name: "orchestrator", version: env!("CARGO_PKG_VERSION"), board: &BOARD, page: "/ui" }
+const fn about(board: &'static Board) -> About {
+    About { name: "orchestrator", version: env!("CARGO_PKG_VERSION"), board, page: "/ui" }
 }
 
 fn open(state: &Path) -> SqliteStore {

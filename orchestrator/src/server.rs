@@ -14,6 +14,7 @@ use upbeat_service::{Service, Stopped};
 
 use crate::app::first_admin;
 use crate::cluster::compose::Composed;
+use crate::cluster::meter::ClusterMeter;
 use crate::cluster::records::Records;
 use crate::cluster::remote::{Engines, look_after};
 use crate::cluster::server::{Refusal, Server};
@@ -41,6 +42,7 @@ pub fn start(
     let condition = service.readiness.condition("store");
     let records: Arc<dyn Records> = store.clone();
     let (server, brain) = Server::new(records, Some(condition));
+    let brain = brain.meter(ClusterMeter::new(&service.metrics));
     let guard = Guard::new(access, store.clone());
     let mut routes = routes(ClusterGateway::new(guard.clone(), server.clone(), service.stop.clone()));
     if let Some(door) = &door {

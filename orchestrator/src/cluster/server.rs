@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use upbeat_service::Health;
 use upbeat_service::readiness::Condition;
 
+use super::meter::ClusterMeter;
 use super::orders::{cures, orders};
 use super::records::Records;
 use super::schedule::decide;
@@ -35,6 +36,9 @@ const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// How many may wait to be heard, and how many events a listener may be behind.
 const WAITING: usize = 1024;
+
+/// How often gauges are set.
+const METER_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a look and all that it keeps may take before the task counts as stuck.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -99,12 +103,14 @@ pub struct Brain {
     events: broadcast::Sender<Event>,
     records: Arc<dyn Records>,
     store: Option<Condition>,
+    meter: ClusterMeter,
     store_works: bool,
     cluster: Cluster,
     sight: Sight,
     waiting: BTreeMap<(Name, u32), String>,
     given: BTreeMap<Name, watch::Sender<Arc<Orders>>>,
     term: u64,
+    metered: Moment,
     began: Instant,
 }
 
@@ -119,12 +125,14 @@ impl Server {
             events: events.clone(),
             records,
             store,
+            meter: ClusterMeter::default(),
             store_works: true,
             cluster: Cluster::default(),
             sight: Sight::default(),
             waiting: BTreeMap::new(),
             given: BTreeMap::new(),
             term: fastrand::u64(1..),
+            metered: Moment::default(),
             began: Instant::now(),
         };
         (Self { asks: sender, events }, brain)
@@ -192,6 +200,13 @@ fn away() -> Refusal {
 }
 
 impl Brain {
+    /// Counts here.
+    #[must_use]
+    pub fn meter(mut self, meter: ClusterMeter) -> Self {
+        self.meter = meter;
+        self
+    }
+
     /// Runs until `stop`.
     pub async fn run(mut self, health: Health, stop: CancellationToken) {
         let beat = health.task("cluster", LIMIT);
@@ -300,6 +315,10 @@ impl Brain {
             );
             self.tell("storm", "", &why);
         }
+        if now.since(self.metered) >= METER_EVERY {
+            self.metered = now;
+            self.meter.see(&self.view());
+        }
         // Leases and other waits end by time alone.
         !self.sight.nodes.values().all(|sight| sight.lost_since.is_none()) || !lost.is_empty() || self.has_unsteady(now)
     }
@@ -343,6 +362,7 @@ impl Brain {
         kept?;
         for (change, why) in &changes {
             self.cluster.apply(change);
+            self.meter.changed(change);
             match change {
                 Change::Service(name, _) | Change::ForgetService(name) => self.tell("service", name, why),
                 Change::Node(name, _) | Change::ForgetNode(name) => self.tell("node", name, why),
