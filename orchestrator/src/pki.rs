@@ -84,7 +84,7 @@ pub struct Peer {
     /// What its key is known by.
     pub key: String,
     /// Its key, as certificates have it.
-    info: Vec<u8>,
+    pub(crate) info: Vec<u8>,
 }
 
 impl Authority {

@@ -331,6 +331,9 @@ mod tests {
         store.join("h", "n", &key, 1).await.unwrap().unwrap();
         assert_eq!(status(&node).await, 200);
         assert_eq!(statuses(&access, &node).await, [401, 401, 401]);
+        let peer = node.peer().unwrap().clone();
+        let other = Peer { key: "another".to_owned(), ..peer };
+        assert_eq!(status(&by_tls(Asker::default(), Some(other))).await, 403, "its name, and not its key");
         assert_eq!(status(&by_tls(Asker::default(), None)).await, 401);
         assert_eq!(status(&Asker::default()).await, 401);
         store.forget_member("n").await.unwrap();

@@ -160,8 +160,7 @@ async fn join(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<
 ), security(()))]
 async fn renew(State(porter): State<Porter>, asker: Asker) -> Result<Response, Problem> {
     let member = porter.guard.access.node(&asker).await?;
-    let peer = asker.peer().filter(|peer| peer.key == member.key);
-    let peer = peer.ok_or_else(|| Problem::new(403, "that is another node's certificate"))?;
+    let peer = asker.peer().ok_or_else(|| Problem::unauthorized("a node's certificate is needed", false))?;
     let certificate = porter.authority.renew(peer).map_err(|error| internal(&error))?;
     tracing::info!(node = %member.name, "certificate renewed");
     Ok(certified(certificate, &porter.authority))
