@@ -9,7 +9,6 @@ pub mod cluster;
 mod events;
 pub mod join;
 mod openapi;
-mod problem;
 mod read;
 mod refusals;
 mod tokens;
@@ -25,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
-use problem::Problem;
+use upbeat_service::Problem;
 
 use crate::allow::AllowList;
 use crate::control::Shared;

@@ -13,7 +13,8 @@
 //! 11. [`backoff`]: how long to wait after a failure, and [`breaker`]: when not to try at all;
 //! 12. [`endpoint`] and [`client`]: where requests are posted to, and by what;
 //! 13. [`doctor`]: what a service needs, looked at once and reported to who runs it;
-//! 14. [`tokens`]: who may do what a service guards, by a file of bearer tokens.
+//! 14. [`tokens`]: who may do what a service guards, by a file of bearer tokens;
+//! 15. [`problem`] and [`openapi`]: what is answered when something is wrong, and how interfaces are described.
 //!
 //! Nothing here knows of topics or queues.
 
@@ -31,7 +32,9 @@ pub mod http;
 pub mod lifecycle;
 pub mod logs;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
+pub mod problem;
 pub mod readiness;
 pub mod settings;
 pub mod tokens;
@@ -45,6 +48,7 @@ pub use health::Health;
 pub use healthcheck::healthcheck;
 pub use lifecycle::{About, Service, Stopped, run};
 pub use metrics::Metrics;
+pub use problem::Problem;
 pub use readiness::Readiness;
 pub use settings::{ServiceSettings, parse};
 pub use traces::Traces;

@@ -42,6 +42,12 @@ pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
+/// What a 401 says of the credentials that would do (RFC 6750, section 3).
+#[must_use]
+pub const fn challenge(has_token: bool) -> &'static str {
+    if has_token { "Bearer realm=\"upbeat\", error=\"invalid_token\"" } else { "Bearer realm=\"upbeat\"" }
+}
+
 /// The tokens at one moment.
 #[derive(Clone, Debug)]
 struct Current(Arc<[String]>);

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::IgnoredAny;
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use tokio_util::task::TaskTracker;
 use upbeat_service::page::{Recent, Seen};
+use upbeat_service::problem::{CONTENT, Problem};
 use upbeat_service::traces::Begun;
 use upbeat_service::{Metrics, Traces};
 use utoipa::ToSchema;
@@ -29,7 +30,6 @@ use crate::meter::HttpMeter;
 use crate::shouter::{From, Shouted, Shouter};
 use crate::spans;
 use body::Bodies;
-use problem::Problem;
 
 const JSON: &str = "application/json";
 
@@ -104,17 +104,17 @@ struct Text<'a> {
     responses(
         (status = 200, description = "the text, reversed and in capitals", body = Text,
             headers(("cache-status" = String, description = "whether it was in the cache, by RFC 9211"))),
-        (status = 400, description = "not JSON, or not arrived whole", body = Problem, content_type = problem::CONTENT),
-        (status = 408, description = "not arrived in time", body = Problem, content_type = problem::CONTENT),
-        (status = 413, description = "too large", body = Problem, content_type = problem::CONTENT),
+        (status = 400, description = "not JSON, or not arrived whole", body = Problem, content_type = CONTENT),
+        (status = 408, description = "not arrived in time", body = Problem, content_type = CONTENT),
+        (status = 413, description = "too large", body = Problem, content_type = CONTENT),
         (status = 422, description = "JSON, and no object with a text as its data", body = Problem,
-            content_type = problem::CONTENT),
+            content_type = CONTENT),
         (status = 502, description = "the upstream fails, or its answer is no use", body = Problem,
-            content_type = problem::CONTENT, headers(("retry-after" = u32, description = "seconds"))),
+            content_type = CONTENT, headers(("retry-after" = u32, description = "seconds"))),
         (status = 503, description = "the upstream is not asked for now, or too many wait for it", body = Problem,
-            content_type = problem::CONTENT, headers(("retry-after" = u32, description = "seconds"))),
+            content_type = CONTENT, headers(("retry-after" = u32, description = "seconds"))),
         (status = 504, description = "the upstream has not answered in time", body = Problem,
-            content_type = problem::CONTENT, headers(("retry-after" = u32, description = "seconds"))),
+            content_type = CONTENT, headers(("retry-after" = u32, description = "seconds"))),
     ),
 )]
 async fn shout(State(gateway): State<Gateway>, request: Request) -> Response {
@@ -170,9 +170,9 @@ fn seen(headers: &HeaderMap, from: Option<From>, took: Duration) -> Seen {
 
 /// The text of a request.
 fn parse(body: &[u8]) -> Result<Text<'_>, Problem> {
-    let not_json = |error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"));
+    let not_json = |error| Problem::new(400, format!("the body is not JSON: {error}"));
     let wanted = r#"the body must be an object such as {"data": "test"}"#;
-    let other_shape = |why: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{wanted}{why}"));
+    let other_shape = |why: &str| Problem::new(422, format!("{wanted}{why}"));
     match serde_json::from_slice::<Text<'_>>(body) {
         // A struct may be an array, too, as serde reads it.
         Ok(_) if body.trim_ascii_start().first() != Some(&b'{') => Err(other_shape("")),
@@ -200,7 +200,7 @@ mod tests {
         ] {
             assert_eq!(parse(body.as_bytes()).unwrap().data, text, "{body}");
         }
-        let status = |body: &[u8]| parse(body).unwrap_err().status.as_u16();
+        let status = |body: &[u8]| parse(body).unwrap_err().status();
         for body in [
             &b""[..],
             b"test",

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::StatusCode;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use upbeat_service::Problem;
 
-use super::problem::Problem;
+use super::problem::busy;
 
 /// How long a request may take to arrive, and before that how long it may wait for room.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -60,7 +60,7 @@ impl Bodies {
         if taken.is_none() {
             let waited = timeout(WAIT_TIMEOUT, room.acquire_many(units(size))).await;
             // Never closed, so it is there.
-            taken = waited.map_err(|_| Problem::busy("too many requests at a time"))?.ok();
+            taken = waited.map_err(|_| busy("too many requests at a time"))?.ok();
         }
         let read = async {
             let bytes = Limited::new(body, self.most).collect().await.map(Collected::to_bytes);
@@ -70,7 +70,7 @@ impl Bodies {
             drop(taken.as_mut().and_then(|taken| taken.split(excess as usize)));
             Ok(Read { bytes, _room: taken })
         };
-        let late = |_| Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"));
+        let late = |_| Err(Problem::new(408, "the request did not arrive in time"));
         timeout(READ_TIMEOUT, read).await.unwrap_or_else(late)
     }
 
@@ -78,12 +78,12 @@ impl Bodies {
         if error.is::<LengthLimitError>() {
             self.too_large()
         } else {
-            Problem::new(StatusCode::BAD_REQUEST, format!("the request did not arrive whole: {error}"))
+            Problem::new(400, format!("the request did not arrive whole: {error}"))
         }
     }
 
     fn too_large(&self) -> Problem {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a request may have at most {} bytes", self.most))
+        Problem::new(413, format!("a request may have at most {} bytes", self.most))
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         assert!(!waits(bodies.read(Body::from("small"))).await);
         held.pop();
         held.push(large().await.unwrap());
-        assert_eq!(large().await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(large().await.unwrap_err().status(), 503);
     }
 
     #[tokio::test(start_paused = true)]

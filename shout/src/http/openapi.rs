@@ -2,25 +2,16 @@
 
 use axum::Json;
 use serde::Serialize;
+use upbeat_service::openapi as common;
 use utoipa::{OpenApi, ToSchema};
 
 /// Every route of shout.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Upbeat shout", description = "Reverses text by user-perceived characters, and capitalises it."),
-    paths(super::shout, health, ready, openapi)
+    paths(super::shout, common::health, ready, openapi)
 )]
 struct Interface;
-
-/// What `/health` of the service crate says.
-#[derive(Serialize, ToSchema)]
-struct Health {
-    /// `UP!` or `DOWN`.
-    status: String,
-    /// Why it is down.
-    #[schema(nullable = false)]
-    reason: Option<String>,
-}
 
 /// What `/ready` of the service crate says.
 #[derive(Serialize, ToSchema)]
@@ -37,14 +28,6 @@ struct Ready {
     #[schema(nullable = false)]
     cache: Option<String>,
 }
-
-/// Liveness: whether every task makes progress
-#[utoipa::path(get, path = "/health", tag = "service", responses(
-    (status = 200, description = "up", body = Health),
-    (status = 503, description = "a task is stuck; the reason names it", body = Health),
-))]
-#[expect(dead_code, reason = "answered by the service crate")]
-const fn health() {}
 
 /// Readiness: whether texts are taken
 #[utoipa::path(get, path = "/ready", tag = "service", responses(

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode};
-use upbeat_service::tokens::{Tokens, bearer};
+use upbeat_service::tokens::{Tokens, bearer, challenge};
 
 use super::answer::Problem;
 
@@ -52,10 +52,7 @@ impl Access {
 }
 
 fn unauthorized(error: &str, has_token: bool) -> Problem {
-    // RFC 6750, section 3.
-    let challenge =
-        if has_token { "Bearer realm=\"upbeat\", error=\"invalid_token\"" } else { "Bearer realm=\"upbeat\"" };
-    Problem::new(StatusCode::UNAUTHORIZED, error).with_challenge(challenge)
+    Problem::new(StatusCode::UNAUTHORIZED, error).with_challenge(challenge(has_token))
 }
 
 #[cfg(test)]

@@ -1,55 +1,17 @@
 //! The description of the HTTP interface, made from the code that answers.
 
 use axum::Json;
-use serde::Serialize;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use upbeat_service::openapi::{self as common, Bearer};
+use utoipa::OpenApi;
 
 /// Every route of the producer.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Upbeat producer", description = "Publishes messages to an SNS topic."),
-    paths(super::publish, health, ready, openapi),
+    paths(super::publish, common::health, common::ready, openapi),
     modifiers(&Bearer),
 )]
 struct Interface;
-
-/// One of the tokens of `--token-file`, where it is set.
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
-    }
-}
-
-/// What `/health` and `/ready` of the service crate say.
-#[derive(Serialize, ToSchema)]
-struct Status {
-    /// `UP!`, `READY` or `DOWN`.
-    status: String,
-    /// Why it is down.
-    #[schema(nullable = false)]
-    reason: Option<String>,
-}
-
-/// Liveness: whether every task makes progress.
-#[utoipa::path(get, path = "/health", tag = "service", responses(
-    (status = 200, description = "up", body = Status),
-    (status = 503, description = "a task is stuck; the reason names it", body = Status),
-))]
-#[expect(dead_code, reason = "answered by the service crate")]
-const fn health() {}
-
-/// Readiness: whether the topic can be reached and messages are taken.
-#[utoipa::path(get, path = "/ready", tag = "service", responses(
-    (status = 200, description = "ready", body = Status),
-    (status = 503, description = "not ready, and why", body = Status),
-))]
-#[expect(dead_code, reason = "answered by the service crate")]
-const fn ready() {}
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses((status = 200, description = "the description", body = Object)))]
