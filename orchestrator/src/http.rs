@@ -4,6 +4,7 @@
 //! asked for is written to the store, and the loop finds it there.
 
 mod access;
+mod asker;
 mod body;
 pub mod cluster;
 mod events;

@@ -1,9 +1,12 @@
 //! TLS: what the server shows and asks for, what nodes trust, and [`listener`], the secure door itself.
 
 pub mod client;
+pub mod connection;
+mod doorman;
+mod files;
 pub mod listener;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use tracing::warn;
 
+pub use files::Files;
+use files::Others;
+
 use crate::pki::Authority;
 
 /// By this a client says that it is a node. It is shown the certificate of our own authority then, which it has pinned,
@@ -25,25 +31,6 @@ const HTTP: &[u8] = b"http/1.1";
 
 /// How long we show one certificate of our own authority: much shorter than it lasts.
 const SHOWN_FOR: Duration = Duration::from_hours(30 * 24);
-
-/// A certificate that is not our own authority's, as files of PEM.
-#[derive(Clone, Debug)]
-pub struct Files {
-    /// The certificate, and what leads from it to what clients trust.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
-
-impl Files {
-    /// Blocks.
-    fn load(&self) -> anyhow::Result<CertifiedKey> {
-        let chain = certificates(&self.certificate)?;
-        let key = private_key(&self.key)?;
-        CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
-            .with_context(|| format!("{} and {} do not fit", self.certificate.display(), self.key.display()))
-    }
-}
 
 /// All certificates of a file. Blocks.
 pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
@@ -65,7 +52,7 @@ struct Shown {
     authority: Arc<Authority>,
     names: Vec<String>,
     ours: Mutex<(Arc<CertifiedKey>, Instant)>,
-    others: Option<Arc<CertifiedKey>>,
+    others: Option<Others>,
 }
 
 impl Shown {
@@ -85,7 +72,7 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let is_node = hello.alpn().is_some_and(|mut offered| offered.any(|name| name == NODES));
         match &self.others {
-            Some(others) if !is_node => Some(Arc::clone(others)),
+            Some(others) if !is_node => Some(others.shown()),
             _ => Some(self.ours()),
         }
     }
@@ -97,7 +84,7 @@ impl ResolvesServerCert for Shown {
 /// # Errors
 /// If a name can't be one, or the files don't fit.
 pub fn server(authority: Arc<Authority>, names: Vec<String>, files: Option<&Files>) -> anyhow::Result<ServerConfig> {
-    let others = files.map(Files::load).transpose()?.map(Arc::new);
+    let others = files.cloned().map(Others::new).transpose()?;
     let ours = authority.server(&names).context("cannot make a certificate")?;
     let mut nodes = RootCertStore::empty();
     nodes.add(authority.certificate().clone())?;

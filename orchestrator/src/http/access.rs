@@ -12,23 +12,19 @@
 //! A browser on the machine must not do it for a page from elsewhere: a write needs a content type or a method that
 //! makes browsers ask first, and a host that no name service gives out.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use upbeat_service::tokens::{Tokens, bearer};
 
 use super::Problem;
+use super::asker::{Asker, is_local, is_loopback};
 use crate::credentials::{Credentials, Member, Role, find};
-use crate::pki::Peer;
 use crate::store::StoreError;
-use crate::tls::listener::Caller;
 
 /// Who may ask for what.
 #[derive(Clone)]
@@ -50,32 +46,6 @@ impl fmt::Debug for Access {
             .field("public", public)
             .field("loopback", loopback)
             .finish_non_exhaustive()
-    }
-}
-
-/// Who asks.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Asker {
-    pub(super) headers: HeaderMap,
-    /// By TLS, who it is; none plainly.
-    caller: Option<Caller>,
-    remote: Option<SocketAddr>,
-}
-
-impl<S: Sync> FromRequestParts<S> for Asker {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let caller = parts.extensions.get::<Caller>().cloned();
-        let remote = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(remote)| *remote);
-        Ok(Self { headers: parts.headers.clone(), caller, remote })
-    }
-}
-
-impl Asker {
-    /// The node whose certificate was shown; whether it is still one, [`Access::node`] tells.
-    pub(super) fn peer(&self) -> Option<&Peer> {
-        self.caller.as_ref()?.peer.as_deref()
     }
 }
 
@@ -207,27 +177,13 @@ pub(super) fn unavailable(error: &StoreError) -> Problem {
     Problem::new(503, error.to_string())
 }
 
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
-}
-
-/// Whether this was asked of us by an address or as localhost, not by a name that somebody has pointed at us.
-fn is_local(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let host = host.to_str().unwrap_or_default();
-    let name = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
-        .map_or(host, |(name, _)| name);
-    name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::credentials::new_token;
-    use crate::pki::{self, Authority};
+    use crate::pki::{self, Authority, Peer};
     use crate::store::memory::MemoryStore;
+    use crate::tls::listener::Caller;
 
     const TOKEN: &str = "0123456789abcdef";
 

@@ -25,7 +25,8 @@ pub struct DoorSettings {
     #[arg(long, env = "TLS_NAME", value_name = "LIST", value_delimiter = ',')]
     pub tls_name: Vec<String>,
 
-    /// Show this certificate, with what leads to whom clients trust, instead of one of our own authority; not to nodes
+    /// Show this certificate, with what leads to whom clients trust, instead of one of our own authority; not to nodes.
+    /// Read again when it changes
     #[arg(long, env = "TLS_CERT", value_name = "PATH", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 

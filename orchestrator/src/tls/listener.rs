@@ -4,12 +4,9 @@
 //! many connections of others, and of one address; a connection on which nothing moves is closed. What others do can't
 //! keep nodes out that are in already, nor can it stop the accepting.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,29 +15,21 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
 use axum::serve::{IncomingStream, Listener};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
+use super::connection::Connection;
+use super::doorman::{Doorman, Entry};
 use crate::pki::{self, Peer};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// How long nothing may move on a connection. Longer than an answer takes to begin.
-const IDLE: Duration = Duration::from_mins(2);
-
-/// How many connections there may be of nodes, of others, handshakes included, and of others from one address.
-const NODES: usize = 4096;
-const OTHERS: usize = 1024;
-const OF_ONE_ADDRESS: usize = 64;
 
 /// How many connections may wait to be served.
 const WAITING: usize = 64;
@@ -194,62 +183,6 @@ async fn handshake(
     Ok((Connection::new(stream, entry), Caller { remote, peer: peer.map(Arc::new) }))
 }
 
-/// How many connections there are, by where they come from.
-type Addresses = HashMap<IpAddr, usize>;
-
-/// Who may be in.
-#[derive(Clone, Debug)]
-struct Doorman {
-    nodes: Arc<Semaphore>,
-    others: Arc<Semaphore>,
-    addresses: Arc<Mutex<Addresses>>,
-}
-
-impl Default for Doorman {
-    fn default() -> Self {
-        let of = |number| Arc::new(Semaphore::new(number));
-        Self { nodes: of(NODES), others: of(OTHERS), addresses: Arc::default() }
-    }
-}
-
-/// A place, which is given back when this is dropped.
-#[derive(Debug)]
-struct Entry {
-    _permit: OwnedSemaphorePermit,
-    of: Option<(IpAddr, Arc<Mutex<Addresses>>)>,
-}
-
-impl Doorman {
-    fn admit(&self, address: IpAddr) -> Option<Entry> {
-        let permit = Arc::clone(&self.others).try_acquire_owned().ok()?;
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = addresses.entry(address).or_default();
-        if *open >= OF_ONE_ADDRESS {
-            return None;
-        }
-        *open += 1;
-        drop(addresses);
-        Some(Entry { _permit: permit, of: Some((address, Arc::clone(&self.addresses))) })
-    }
-
-    fn admit_node(&self) -> Option<Entry> {
-        Some(Entry { _permit: Arc::clone(&self.nodes).try_acquire_owned().ok()?, of: None })
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let Some((address, addresses)) = &self.of else { return };
-        let mut addresses = addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = addresses.get_mut(address) {
-            *open -= 1;
-            if *open == 0 {
-                addresses.remove(address);
-            }
-        }
-    }
-}
-
 /// What is not told more than once a minute.
 #[derive(Default)]
 struct Occasionally(Option<Instant>);
@@ -261,91 +194,5 @@ impl Occasionally {
             self.0 = Some(Instant::now());
         }
         is_due
-    }
-}
-
-/// A connection that ends when nothing has moved on it for long.
-#[derive(Debug)]
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
-    moved: Instant,
-    idle: Pin<Box<Sleep>>,
-    _entry: Entry,
-}
-
-impl Connection {
-    fn new(stream: TlsStream<TcpStream>, entry: Entry) -> Self {
-        Self { stream, moved: Instant::now(), idle: Box::pin(sleep(IDLE)), _entry: entry }
-    }
-
-    /// Passes on what came of a try to move something, or that nothing has moved for too long.
-    fn watch<T>(&mut self, tried: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if tried.is_ready() {
-            self.moved = Instant::now();
-            return tried;
-        }
-        while self.idle.as_mut().poll(context).is_ready() {
-            if self.moved.elapsed() >= IDLE {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            let next = self.moved + IDLE;
-            self.idle.as_mut().reset(next);
-        }
-        Poll::Pending
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let tried = Pin::new(&mut self.stream).poll_read(context, into);
-        self.watch(tried, context)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let tried = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(tried, context)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A flush of nothing moves nothing.
-        match Pin::new(&mut self.stream).poll_flush(context) {
-            Poll::Pending => self.watch(Poll::Pending, context),
-            done @ Poll::Ready(_) => done,
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let tried = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.watch(tried, context)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_can_not_take_every_place_and_what_leaves_makes_room() {
-        let doorman = Doorman::default();
-        let [one, two]: [IpAddr; 2] = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().unwrap());
-        let mut inside: Vec<_> = (0..OF_ONE_ADDRESS).map(|_| doorman.admit(one).unwrap()).collect();
-        assert!(doorman.admit(one).is_none());
-        assert!(doorman.admit(two).is_some());
-        inside.pop();
-        inside.push(doorman.admit(one).unwrap());
-        drop(inside);
-        assert!(doorman.addresses.lock().unwrap().is_empty());
-        assert_eq!(doorman.others.available_permits(), OTHERS);
-    }
-
-    #[test]
-    fn others_take_no_place_of_a_node() {
-        let doorman = Doorman::default();
-        let address = |n: usize| IpAddr::from([10, 0, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()]);
-        let _inside: Vec<_> = (0..OTHERS).map(|n| doorman.admit(address(n)).unwrap()).collect();
-        assert!(doorman.admit(address(OTHERS)).is_none());
-        assert!(doorman.admit_node().is_some());
     }
 }
