@@ -22,7 +22,8 @@ use axum::http::header;
 use upbeat_service::tokens::{Tokens, bearer};
 
 use super::Problem;
-use super::asker::{Asker, is_local, is_loopback};
+pub(super) use super::asker::Asker;
+use super::asker::{is_local, is_loopback};
 use crate::credentials::{Credentials, Member, Role, find};
 use crate::store::StoreError;
 

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use super::asker::Asker;
+use super::access::Asker;
 use super::{Gateway, Problem};
 use crate::picture;
 

@@ -15,8 +15,7 @@ use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
-use super::access::{Access, unavailable};
-use super::asker::Asker;
+use super::access::{Access, Asker, unavailable};
 use super::body::json;
 use super::{Guard, Problem};
 use crate::credentials::{Admitted, JoinToken, NotJoined};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::asker::Asker;
+use super::access::Asker;
 use super::views::{AllowView, OriginalView, PlanView, Row, SnapshotView, StepView, View, row, step, view};
 use super::{Gateway, Problem};
 use crate::desired::Scope;

@@ -9,8 +9,7 @@ use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::unavailable;
-use super::asker::Asker;
+use super::access::{Asker, unavailable};
 use super::body::json;
 use super::{Guard, Problem};
 use crate::credentials::{Forgotten, MAX_TOKENS, Role, new_token};

@@ -7,8 +7,7 @@ use axum::http::StatusCode;
 use chrono::Utc;
 use tokio::sync::oneshot;
 
-use super::access::unavailable;
-use super::asker::Asker;
+use super::access::{Asker, unavailable};
 use super::body::json;
 use super::views::{AllowView, HoldRequest, HoldView, Taken};
 use super::{Gateway, Problem};
