@@ -15,7 +15,7 @@ DASH ?= localhost:$(PRODUCER_PORT) localhost:$(CONSUMER_PORT)
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help doctor run test lint audit fmt bench chaos orchestrate doc dash screenshots clean localstack localstack-docker free-ports rust
+.PHONY: help doctor run test lint audit fmt bench chaos orchestrate cluster bench-orchestrator doc dash screenshots clean localstack localstack-docker free-ports rust
 .PHONY: localstack-setup run-shout debug-shout bench-shout
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube provision-k8s deploy-shout
 
@@ -69,6 +69,13 @@ chaos: rust localstack-setup ## Kill, stop, freeze and cut off the pair under lo
 orchestrate: rust ## Say what the orchestrator would do to this host's containers, and do nothing (http://localhost:8080/ui)
 	cargo build --release --package upbeat-orchestrator
 	target/release/orchestrator --state target/orchestrator
+
+cluster: rust ## A server and an agent on this host, to be asked for services (CLUSTER_PORT; CONFIG, a Compose file)
+	cargo build --release --package upbeat-orchestrator
+	scripts/orchestrate-cluster target/release/orchestrator
+
+bench-orchestrator: rust ## What a thousand nodes with a hundred containers each cost a server (a minute)
+	cargo bench --package upbeat-orchestrator --bench scale
 
 doc: rust ## Build the API docs, target/doc
 	cargo doc --workspace --no-deps

@@ -3,7 +3,7 @@
 //! Of a slot, the replica with the highest epoch is to run, and those below it for as long as it is not ready: so at
 //! least one does at any time. What may run in one place only never has two in its slot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::sight::Sight;
@@ -16,11 +16,20 @@ use crate::plan::at_once;
 #[must_use]
 pub fn orders(cluster: &Cluster, sight: &Sight) -> BTreeMap<Name, Orders> {
     let none = || Orders { cluster: cluster.id.clone(), ..Orders::default() };
-    let mut orders: BTreeMap<Name, Orders> = cluster.nodes.keys().map(|node| (Arc::clone(node), none())).collect();
+    let mut orders: HashMap<&str, Orders> = cluster.nodes.keys().map(|node| (&**node, none())).collect();
+    let mut last: Option<(&Name, &Entry)> = None;
     for ((service, _), placed) in &cluster.slots {
-        let Some(entry) = cluster.services.get(service) else { continue };
+        // Slots come service by service.
+        let entry = match last {
+            Some((name, entry)) if name == service => entry,
+            _ => match cluster.services.get(service) {
+                Some(entry) => entry,
+                None => continue,
+            },
+        };
+        last = Some((service, entry));
         for replica in placed.iter().filter(|replica| is_to_run(entry, placed, replica, sight)) {
-            let Some(orders) = orders.get_mut(&replica.node) else { continue };
+            let Some(orders) = orders.get_mut(&*replica.node) else { continue };
             orders.replicas.push(order(service, entry, replica, sight));
             let hash = &replica.template.hash;
             if !orders.templates.contains_key(hash) {
@@ -28,7 +37,7 @@ pub fn orders(cluster: &Cluster, sight: &Sight) -> BTreeMap<Name, Orders> {
             }
         }
     }
-    orders
+    cluster.nodes.keys().filter_map(|node| Some((Arc::clone(node), orders.remove(&**node)?))).collect()
 }
 
 fn is_to_run(entry: &Entry, placed: &[Placed], replica: &Placed, sight: &Sight) -> bool {
@@ -61,22 +70,27 @@ fn order(service: &Name, entry: &Entry, replica: &Placed, sight: &Sight) -> Orde
 /// until they are well, or have been restarted in vain.
 #[must_use]
 pub fn cures(cluster: &Cluster, sight: &Sight) -> BTreeSet<Name> {
-    let mut cures = BTreeSet::new();
-    for (service, entry) in &cluster.services {
-        let (mut ill, mut settling) = (Vec::new(), 0);
-        for (_, placed) in cluster.slots_of(service) {
-            for replica in placed {
-                match sight.seen(&replica.node, &replica.name) {
-                    Some(seen) if seen.settling => settling += 1,
-                    Some(seen) if seen.ill.is_some() && !seen.degraded => ill.push(&replica.name),
-                    _ => {}
-                }
-            }
+    // Few are ill, as a rule: what nodes tell is gone through, not what was placed.
+    let mut by_service: BTreeMap<&str, (Vec<Name>, usize)> = BTreeMap::new();
+    for (name, seen) in sight.nodes.values().flat_map(|node| &node.report.replicas) {
+        if !seen.settling && seen.ill.is_none() {
+            continue;
         }
+        let service = name.split('.').next().unwrap_or_default();
+        let (ill, settling) = by_service.entry(service).or_default();
+        if seen.settling {
+            *settling += 1;
+        } else if !seen.degraded {
+            ill.push(name.as_str().into());
+        }
+    }
+    let mut cures = BTreeSet::new();
+    for (service, (mut ill, settling)) in by_service {
+        let Some(entry) = cluster.services.get(service) else { continue };
         // Those first that may already.
-        ill.sort_by_key(|name| !sight.cures.contains(*name));
+        ill.sort_by_key(|name| (!sight.cures.contains(name), Arc::clone(name)));
         let room = at_once(entry.wanted() as usize).saturating_sub(settling);
-        cures.extend(ill.into_iter().take(room).map(Arc::clone));
+        cures.extend(ill.into_iter().take(room));
     }
     cures
 }

@@ -9,15 +9,15 @@
 //! Of a service, only one replica at a time is replaced though it runs. A service with host ports is replaced in place as
 //! `stop` is if there is no other node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::model::{Admission, Partition};
+use super::model::{Admission, Node, Partition};
 use super::placement::{Loads, Wanted};
 use super::sight::{LOST, MARGIN, Sight, Standing};
 use super::state::{Change, Cluster, Entry, Name, Placed, container_name, current};
-use super::wire::Seen;
+use super::wire::{Report, Seen};
 use crate::moment::Moment;
 
 /// After so many ends and failures within ten minutes another node is tried.
@@ -47,6 +47,7 @@ pub fn decide(cluster: &Cluster, sight: &Sight, now: Moment) -> Decision {
         cluster,
         sight,
         now,
+        facts: cluster.nodes.iter().map(|(name, node)| (&**name, Facts::of(sight, name, node, now))).collect(),
         loads: Loads::of(cluster, sight, now),
         epoch: cluster.epoch,
         decision: Decision::default(),
@@ -64,9 +65,28 @@ struct Work<'a> {
     cluster: &'a Cluster,
     sight: &'a Sight,
     now: Moment,
+    facts: HashMap<&'a str, Facts<'a>>,
     loads: Loads<'a>,
     epoch: u64,
     decision: Decision,
+}
+
+/// What is known of a node, found once: it is asked for every replica.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    standing: Standing,
+    drains: bool,
+    stormed: bool,
+    report: Option<&'a Report>,
+}
+
+/// The replica in force of a slot, and how it is.
+#[derive(Clone, Copy)]
+struct Current<'a> {
+    replica: &'a Placed,
+    /// Nothing, if its node was taken out.
+    facts: Option<Facts<'a>>,
+    seen: Option<&'a Seen>,
 }
 
 /// A service while its slots are gone through.
@@ -80,20 +100,23 @@ struct Of<'a> {
 
 impl<'a> Work<'a> {
     fn service(&mut self, name: &'a Name, entry: &'a Entry) {
-        let slots: Vec<_> = self.cluster.slots_of(name).collect();
+        let slots: Vec<(u32, &[Placed], Option<Current<'_>>)> =
+            self.cluster.slots_of(name).map(|(slot, placed)| (slot, placed, self.current(placed))).collect();
         if entry.removing && slots.is_empty() {
             self.change(Change::ForgetService(Arc::clone(name)), "its last replica has gone");
             return;
         }
         let mut spread: BTreeMap<&str, u32> = BTreeMap::new();
-        let currents = slots.iter().filter_map(|(_, placed)| current(placed));
-        for replica in currents {
-            *spread.entry(&replica.node).or_default() += 1;
+        for current in slots.iter().filter_map(|(_, _, current)| *current) {
+            *spread.entry(&current.replica.node).or_default() += 1;
         }
-        let moving = slots.iter().any(|(_, placed)| placed.len() > 1 || !self.is_ready(placed));
+        let is_moving = |placed: &[Placed], current: Option<Current<'_>>| {
+            placed.len() > 1 || !current.is_some_and(|current| current.is_ready())
+        };
+        let moving = slots.iter().any(|(_, placed, current)| is_moving(placed, *current));
         let mut of = Of { name, entry, spread, moving };
         let mut empty = 0..entry.wanted();
-        for (slot, placed) in slots {
+        for (slot, placed, current) in slots {
             if self.decision.changes.len() >= AT_ONCE {
                 return;
             }
@@ -102,7 +125,7 @@ impl<'a> Work<'a> {
                 self.fill(&mut of, missing);
             }
             empty.start = empty.start.max(slot + 1);
-            self.slot(&mut of, slot, placed);
+            self.slot(&mut of, slot, placed, current);
         }
         for missing in empty {
             if self.decision.changes.len() >= AT_ONCE {
@@ -113,7 +136,7 @@ impl<'a> Work<'a> {
         self.balance(&mut of);
     }
 
-    fn slot(&mut self, of: &mut Of<'a>, slot: u32, placed: &'a [Placed]) {
+    fn slot(&mut self, of: &mut Of<'a>, slot: u32, placed: &'a [Placed], current: Option<Current<'a>>) {
         let left = self.forget_gone(of, slot, placed);
         if slot >= of.entry.wanted() {
             for replica in placed.iter().filter(|replica| !replica.retired) {
@@ -122,8 +145,8 @@ impl<'a> Work<'a> {
             }
             return;
         }
-        match current(placed) {
-            Some(replica) if left.contains(&replica.epoch) => self.keep_up(of, slot, replica),
+        match current {
+            Some(current) if left.contains(&current.replica.epoch) => self.keep_up(of, slot, current),
             None if left.is_empty() || !of.entry.is_exclusive() => self.fill(of, slot),
             // The next look finds the slot as it is then.
             _ => {}
@@ -131,18 +154,18 @@ impl<'a> Work<'a> {
     }
 
     /// Forgets replicas that have certainly gone; gives the epochs of the others.
-    fn forget_gone(&mut self, of: &Of<'a>, slot: u32, placed: &'a [Placed]) -> BTreeSet<u64> {
+    fn forget_gone(&mut self, of: &Of<'a>, slot: u32, placed: &'a [Placed]) -> Vec<u64> {
         let in_force = current(placed).map(|replica| replica.epoch);
-        let mut left = BTreeSet::new();
+        let mut left = Vec::with_capacity(placed.len());
         for replica in placed {
-            let why = if !self.cluster.nodes.contains_key(&replica.node) {
+            let why = if !self.facts.contains_key(&*replica.node) {
                 "its node was taken out"
             } else if self.is_surely_stopped(of.entry, replica) {
                 "its node is lost, and has stopped it by now"
             } else if in_force != Some(replica.epoch) && self.sight.has_gone(&replica.node, &replica.name) {
                 "it has gone"
             } else {
-                left.insert(replica.epoch);
+                left.push(replica.epoch);
                 continue;
             };
             self.change(Change::Forget(Arc::clone(of.name), slot, replica.epoch), why);
@@ -153,42 +176,42 @@ impl<'a> Work<'a> {
     /// A node without a lease stops what may run in one place only; unless its engine hangs, and then it tells so.
     fn is_surely_stopped(&self, entry: &Entry, replica: &Placed) -> bool {
         let limit = LOST + entry.service.stop_grace + MARGIN;
-        entry.is_exclusive() && !self.is_stormed(&replica.node) && self.sight.silent(&replica.node, self.now) >= limit
+        let stormed = self.facts.get(&*replica.node).is_some_and(|facts| facts.stormed);
+        entry.is_exclusive() && !stormed && self.sight.silent(&replica.node, self.now) >= limit
     }
 
     /// The replica that is in force, which is to run where it is unless there is a reason.
-    fn keep_up(&mut self, of: &mut Of<'a>, slot: u32, replica: &'a Placed) {
+    fn keep_up(&mut self, of: &mut Of<'a>, slot: u32, current: Current<'a>) {
+        let Current { replica, facts: Some(facts), seen } = current else { return };
         if of.entry.held.is_some() {
             return;
         }
         let node = &*replica.node;
-        if self.sight.standing(node, self.now) == Standing::Lost {
-            if of.entry.service.partition == Partition::Keep && !self.is_stormed(node) {
+        if facts.standing == Standing::Lost {
+            if of.entry.service.partition == Partition::Keep && !facts.stormed {
                 self.place(of, slot, Some(node), &format!("{node} is lost"));
             }
             return;
         }
-        let troubles = self.sight.seen(node, &replica.name).map_or(0, |seen| seen.troubles);
-        let drains = self.cluster.nodes.get(node).is_some_and(|node| node.admission == Admission::Draining);
-        if drains {
+        if facts.drains {
             let why = format!("{node} drains");
             // With another begun first there is nothing to wait for.
             if of.entry.is_exclusive() || !self.place(of, slot, Some(node), &why) {
-                self.replace(of, slot, replica, Some(node), &why);
+                self.replace(of, slot, current, Some(node), &why);
             }
-        } else if troubles >= TROUBLES {
-            if self.replace(of, slot, replica, Some(node), &format!("it keeps failing on {node}")) {
+        } else if seen.is_some_and(|seen| seen.troubles >= TROUBLES) {
+            if self.replace(of, slot, current, Some(node), &format!("it keeps failing on {node}")) {
                 self.decision.failed.push(((Arc::clone(of.name), slot), Arc::clone(&replica.node)));
             }
         } else if replica.revision < of.entry.rollout {
-            self.replace(of, slot, replica, None, "it is of an older revision");
+            self.replace(of, slot, current, None, "it is of an older revision");
         }
     }
 
     /// Replaces a replica that runs, one at a time. Whether that begins.
-    fn replace(&mut self, of: &mut Of<'a>, slot: u32, replica: &'a Placed, not: Option<&str>, why: &str) -> bool {
+    fn replace(&mut self, of: &mut Of<'a>, slot: u32, current: Current<'a>, not: Option<&str>, why: &str) -> bool {
         // One that does not work is not waited for, nor does it wait.
-        let fails = self.sight.seen(&replica.node, &replica.name).is_some_and(Seen::fails);
+        let fails = current.seen.is_some_and(Seen::fails);
         if of.moving && !fails {
             return false;
         }
@@ -201,7 +224,7 @@ impl<'a> Work<'a> {
         if in_place || elsewhere {
             of.moving = true;
             self.decision.waiting.remove(&(Arc::clone(of.name), slot));
-            self.change(Change::Retire(Arc::clone(of.name), slot, replica.epoch), why);
+            self.change(Change::Retire(Arc::clone(of.name), slot, current.replica.epoch), why);
         }
         in_place || elsewhere
     }
@@ -270,18 +293,31 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn is_ready(&self, placed: &[Placed]) -> bool {
-        current(placed).is_some_and(|replica| {
-            self.sight.seen(&replica.node, &replica.name).is_some_and(Seen::is_ready)
-                && self.sight.standing(&replica.node, self.now) != Standing::Lost
-        })
-    }
-
-    fn is_stormed(&self, node: &str) -> bool {
-        self.sight.storm.contains(node)
+    fn current(&self, placed: &'a [Placed]) -> Option<Current<'a>> {
+        let replica = current(placed)?;
+        let facts = self.facts.get(&*replica.node).copied();
+        let report = facts.and_then(|facts| facts.report);
+        Some(Current { replica, facts, seen: report.and_then(|report| report.replicas.get(&*replica.name)) })
     }
 
     fn change(&mut self, change: Change, why: impl Into<String>) {
         self.decision.changes.push((change, why.into()));
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn of(sight: &'a Sight, name: &Name, node: &Node, now: Moment) -> Self {
+        Self {
+            standing: sight.standing(name, now),
+            drains: node.admission == Admission::Draining,
+            stormed: sight.storm.contains(name),
+            report: sight.nodes.get(name).map(|sight| &*sight.report),
+        }
+    }
+}
+
+impl Current<'_> {
+    fn is_ready(&self) -> bool {
+        self.seen.is_some_and(Seen::is_ready) && self.facts.is_some_and(|facts| facts.standing != Standing::Lost)
     }
 }

@@ -28,8 +28,10 @@ use crate::store::StoreError;
 /// How often it is looked for nodes that have not told.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The shortest time between two looks, when much is told: an eighth of what a look takes is spent on it at most.
-const PAUSE: u32 = 8;
+/// After a look there is a pause of so many times what it took, and so long at least: what is told meanwhile waits for
+/// one look, however many nodes tell.
+const PAUSE: u32 = 4;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a store that did not work is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(5);
@@ -241,7 +243,7 @@ impl Brain {
                 () = tokio::time::sleep_until(look_at), if dirty => {
                     let began = Instant::now();
                     dirty = self.look().await;
-                    look_at = Instant::now() + began.elapsed() / PAUSE;
+                    look_at = Instant::now() + (began.elapsed() * PAUSE).max(SHORTEST_PAUSE);
                     if dirty && !self.store_works {
                         look_at = Instant::now() + STORE_AGAIN;
                     }
