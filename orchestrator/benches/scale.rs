@@ -71,7 +71,10 @@ fn plan() {
         let orders = orders(&cluster, &sight);
         assert_eq!(orders.values().map(|orders| orders.replicas.len()).sum::<usize>(), (SERVICES * REPLICAS) as usize);
     });
-    println!("full plan                  {full:>8.1?}   goal 100 ms; a bare diff {bare:.1?}, {:.1} times", ratio(full, bare));
+    println!(
+        "full plan                  {full:>8.1?}   goal 100 ms; a bare diff {bare:.1?}, {:.1} times",
+        ratio(full, bare)
+    );
 }
 
 /// A server's start, with everything on the disk.
@@ -108,7 +111,10 @@ async fn start() {
     let count = server.read(|view| view.cluster.slots.len()).await.unwrap();
     let took = began.elapsed();
     assert_eq!(count, (SERVICES * REPLICAS) as usize);
-    println!("cold start                 {took:>8.1?}   goal 2 s; reading the rows alone {bare:.1?}, {:.1} times", ratio(took, bare));
+    println!(
+        "cold start                 {took:>8.1?}   goal 2 s; reading the rows alone {bare:.1?}, {:.1} times",
+        ratio(took, bare)
+    );
     // Every node tells once.
     let told = server.read(|view| reports(view.cluster)).await.unwrap();
     for (node, report) in told {
@@ -117,7 +123,10 @@ async fn start() {
     let began = Instant::now();
     server.read(|_| ()).await.unwrap();
     let grown = resident().saturating_sub(before);
-    println!("memory, with all reports   {grown:>5} MiB   goal 250 MiB; answered meanwhile within {:.1?}", began.elapsed());
+    println!(
+        "memory, with all reports   {grown:>5} MiB   goal 250 MiB; answered meanwhile within {:.1?}",
+        began.elapsed()
+    );
     stop.cancel();
     task.await.unwrap();
 }
@@ -164,7 +173,9 @@ async fn loss() {
     }
     let replaced = replaced.expect("everything is placed elsewhere");
     let (count, real) = (LOST * 100, real.elapsed());
-    println!("{LOST} of the nodes lost      {replaced:>8.1?}   of virtual time to {count} replicas placed elsewhere (seed {seed}; {real:.1?} of work)");
+    println!(
+        "{LOST} of the nodes lost      {replaced:>8.1?}   of virtual time to {count} replicas placed elsewhere (seed {seed}; {real:.1?} of work)"
+    );
     stop.cancel();
 }
 

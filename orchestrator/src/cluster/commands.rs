@@ -166,21 +166,27 @@ impl Server {
     pub async fn remove_node(&self, name: &str, force: bool) -> Result<(), Refusal> {
         let name: Name = name.into();
         self.write(move |view| -> Wish<()> {
-            node(view, &name)?;
-            let count = view.cluster.slots.values().flatten().filter(|replica| replica.node == name).count();
-            if count > 0 && !force {
-                let is_lost = view.sight.standing(&name, view.now) == Standing::Lost;
-                let how = if is_lost {
-                    "if it is certain that they do not run any more, remove it with force"
-                } else {
-                    "drain it first"
-                };
-                return Err(Refusal::Conflict(format!("{name} has {count} replicas; {how}")));
-            }
+            removable(view, &name, force)?;
             Ok((vec![(Change::ForgetNode(name), "it was taken out".to_owned())], ()))
         })
         .await
     }
+}
+
+/// Whether a node may be taken out.
+pub fn removable(view: &View<'_>, name: &Name, force: bool) -> Result<(), Refusal> {
+    node(view, name)?;
+    let count = view.cluster.slots.values().flatten().filter(|replica| replica.node == *name).count();
+    if count > 0 && !force {
+        let is_lost = view.sight.standing(name, view.now) == Standing::Lost;
+        let how = if is_lost {
+            "if it is certain that they do not run any more, remove it with force"
+        } else {
+            "drain it first"
+        };
+        return Err(Refusal::Conflict(format!("{name} has {count} replicas; {how}")));
+    }
+    Ok(())
 }
 
 /// A service that is not being removed.

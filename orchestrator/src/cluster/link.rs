@@ -10,7 +10,7 @@ use axum::http::Method;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::node::Link;
+use super::node::{Link, LinkError};
 use super::wire::{Orders, Report};
 use crate::http::cluster::Hello;
 use crate::join::{Identity, Refused, ask, renew};
@@ -83,9 +83,9 @@ impl ServerLink {
 
 #[async_trait]
 impl Link for ServerLink {
-    async fn exchange(&self, report: Report, waits: bool) -> anyhow::Result<Arc<Orders>> {
+    async fn exchange(&self, report: Report, waits: bool) -> Result<Arc<Orders>, LinkError> {
         let client = self.now().client.clone();
-        self.greet(&client).await?;
+        self.greet(&client).await.map_err(told)?;
         let to = format!("{}/v1/agent/exchange?waits={waits}", self.server);
         let answer = ask(&client, Method::POST, &to, &report, MAX_ORDERS).await;
         if let Err(error) = &answer
@@ -94,7 +94,7 @@ impl Link for ServerLink {
             // It does not know what we are any more.
             self.now().greeted = false;
         }
-        let answer = answer?;
+        let answer = answer.map_err(told)?;
         if answer.is_empty() {
             // Those that we go by.
             let known = self.now().orders.clone().filter(|orders| Some(orders.stamp) == report.stamp);
@@ -105,4 +105,10 @@ impl Link for ServerLink {
         self.now().orders = Some(Arc::clone(&orders));
         Ok(orders)
     }
+}
+
+/// What is refused to a certificate is refused for good.
+fn told(error: anyhow::Error) -> LinkError {
+    let status = error.downcast_ref::<Refused>().map(|refused| refused.status);
+    if status == Some(403) { LinkError::TakenOut } else { LinkError::Away(error) }
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures_util::future::{Fuse, FusedFuture, FutureExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use upbeat_service::{Backoff, Health};
 
 use super::lease::Lease;
@@ -44,7 +44,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 #[async_trait]
 pub trait Link: Send + Sync + 'static {
     /// Tells the server, and brings back orders. If it waits, they may take two seconds, unless there are new ones.
-    async fn exchange(&self, report: Report, waits: bool) -> anyhow::Result<Arc<Orders>>;
+    async fn exchange(&self, report: Report, waits: bool) -> Result<Arc<Orders>, LinkError>;
+}
+
+/// Why there are no orders.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The server says that this is no node any more: nothing is to run here.
+    #[error("this node has been taken out")]
+    TakenOut,
+    /// It can't be asked now: go on, and try again.
+    #[error(transparent)]
+    Away(#[from] anyhow::Error),
 }
 
 /// A node that goes by orders.
@@ -55,6 +66,7 @@ pub struct Node {
     assigned: watch::Sender<Option<Arc<Assigned>>>,
     lease: Lease,
     had_lease: bool,
+    taken_out: bool,
     orders: Option<Arc<Orders>>,
     /// Where orders are kept for an agent that is started while the server is away.
     file: Option<PathBuf>,
@@ -78,8 +90,17 @@ impl Node {
                 None
             }
         });
-        let mut node =
-            Self { link, runtime, shared, assigned, lease, had_lease: false, orders: orders.map(Arc::new), file };
+        let mut node = Self {
+            link,
+            runtime,
+            shared,
+            assigned,
+            lease,
+            had_lease: false,
+            taken_out: false,
+            orders: orders.map(Arc::new),
+            file,
+        };
         node.assign();
         node
     }
@@ -107,7 +128,11 @@ impl Node {
                             self.take(sent, orders);
                             Duration::ZERO
                         }
-                        Err(error) => {
+                        Err(LinkError::TakenOut) => {
+                            self.see_taken_out(true);
+                            LONGEST_WAIT
+                        }
+                        Err(LinkError::Away(error)) => {
                             if self.lease.left().is_some() {
                                 warn!(error = %format_args!("{error:#}"), "the server does not answer");
                             }
@@ -145,7 +170,7 @@ impl Node {
         &self,
         waits: bool,
         wait: Duration,
-    ) -> impl Future<Output = (Report, Duration, anyhow::Result<Arc<Orders>>)> + Send + 'static {
+    ) -> impl Future<Output = (Report, Duration, Result<Arc<Orders>, LinkError>)> + Send + 'static {
         let (link, runtime, picture) = (Arc::clone(&self.link), Arc::clone(&self.runtime), self.shared.picture.clone());
         let clock = self.lease.clock();
         async move {
@@ -160,7 +185,7 @@ impl Node {
             let sent = clock();
             let answer = match timeout(ANSWER, link.exchange(report.clone(), waits)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(anyhow::anyhow!("no answer within {ANSWER:?}")),
+                Err(_) => Err(anyhow::anyhow!("no answer within {ANSWER:?}").into()),
             };
             if answer.is_ok() && waits && began.elapsed() < TOGETHER {
                 // Whatever it answers, and however soon: this is no hot loop.
@@ -173,6 +198,7 @@ impl Node {
     /// The server has answered what was sent then.
     fn take(&mut self, sent: Duration, orders: Arc<Orders>) {
         self.lease.renew(sent);
+        self.see_taken_out(false);
         let known = self.orders.as_ref().map(|known| known.stamp);
         let newer = known
             .is_none_or(|known: Stamp| known.term != orders.stamp.term || known.generation < orders.stamp.generation);
@@ -189,6 +215,16 @@ impl Node {
         }
     }
 
+    fn see_taken_out(&mut self, taken_out: bool) {
+        if taken_out != self.taken_out {
+            self.taken_out = taken_out;
+            if taken_out {
+                error!("this node has been taken out of the cluster; what it ran for it is stopped");
+            }
+            self.assign();
+        }
+    }
+
     /// Has the loop go by the orders, as far as the lease goes.
     fn assign(&mut self) {
         let has_lease = self.lease.left().is_some();
@@ -201,7 +237,7 @@ impl Node {
             }
         }
         let Some(orders) = &self.orders else { return };
-        self.assigned.send_replace(Some(Arc::new(orders.assigned(has_lease))));
+        self.assigned.send_replace(Some(Arc::new(orders.assigned(has_lease, self.taken_out))));
         self.shared.marks.leave(|_| {});
     }
 }

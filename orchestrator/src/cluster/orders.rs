@@ -106,7 +106,7 @@ impl Sight {
         let mut changed = Vec::new();
         for (node, mut orders) in orders {
             let known = last.get(&node);
-            let same = known.is_some_and(|known| known.cluster == orders.cluster && known.replicas == orders.replicas);
+            let same = known.is_some_and(|known| known.stamp.generation > 0 && known.replicas == orders.replicas);
             if same {
                 continue;
             }

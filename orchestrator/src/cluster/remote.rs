@@ -14,7 +14,7 @@ use upbeat_service::Health;
 
 use super::lease::{Lease, since_boot};
 use super::model::Reach;
-use super::node::{Link, Node};
+use super::node::{Link, LinkError, Node};
 use super::server::Server;
 use super::wire::{Orders, Report};
 use crate::control::{Control, Options};
@@ -38,8 +38,8 @@ struct Here {
 
 #[async_trait]
 impl Link for Here {
-    async fn exchange(&self, report: Report, waits: bool) -> anyhow::Result<Arc<Orders>> {
-        Ok(self.server.exchange(&self.node, report, waits).await?)
+    async fn exchange(&self, report: Report, waits: bool) -> Result<Arc<Orders>, LinkError> {
+        Ok(self.server.exchange(&self.node, report, waits).await.map_err(anyhow::Error::from)?)
     }
 }
 

@@ -115,13 +115,14 @@ impl Seen {
 }
 
 impl Orders {
-    /// What the node's loop is to do by them. Without the lease, what may run in one place only does not run.
+    /// What the node's loop is to do by them. Without the lease, what may run in one place only does not run; and nothing
+    /// does on a node that was taken out.
     #[must_use]
-    pub fn assigned(&self, has_lease: bool) -> Assigned {
+    pub fn assigned(&self, has_lease: bool, taken_out: bool) -> Assigned {
         let replica = |order: &Order| {
             let template = self.templates.get(&order.template)?;
             let original = template.original(&self.cluster);
-            let run = has_lease || order.partition != Partition::Stop;
+            let run = !taken_out && (has_lease || order.partition != Partition::Stop);
             let (service, logs) = (order.service.to_string(), order.logs.clone());
             let original = Arc::new(original);
             Some((order.name.to_string(), Replica { service, original, logs, run, cure: order.cure, held: order.held }))

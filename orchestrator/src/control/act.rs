@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{AT_ONCE, Control};
-use crate::desired::{Scope, Spec};
+use crate::desired::{Assigned, Scope, Spec};
 use crate::picture::Event;
 use crate::plan::{Action, Deed};
 use crate::runtime::{Runtime, RuntimeError};
@@ -18,7 +19,9 @@ const LIMIT: Duration = Duration::from_mins(5);
 impl Control {
     /// Begins this, unless enough has begun, or something is being done to the same container.
     pub(super) fn begin(&mut self, action: Action) {
-        if self.observed.busy.len() >= AT_ONCE || self.observed.busy.contains_key(&action.name) {
+        // What a node may not run any more does not wait: others count on its having ended.
+        let waits = action.deed != Deed::Stop || self.options.assigned.is_none();
+        if (waits && self.observed.busy.len() >= AT_ONCE) || self.observed.busy.contains_key(&action.name) {
             return;
         }
         let target = match (action.deed, &self.desired.scope) {
@@ -38,8 +41,9 @@ impl Control {
         };
         self.observed.busy.insert(action.name.clone(), action.deed);
         let (runtime, marks) = (Arc::clone(&self.runtime), Arc::clone(&self.shared.marks));
+        let leave = Leave { assigned: self.options.assigned.clone(), name: action.name.clone() };
         self.acting.spawn(async move {
-            let ended = timeout(LIMIT, act(&*runtime, &action, &target)).await;
+            let ended = timeout(LIMIT, act(&*runtime, &action, &target, &leave)).await;
             let late = || RuntimeError::Unreachable(format!("not done within {LIMIT:?}"));
             let ended = ended.unwrap_or_else(|_| Err(late()));
             marks.leave(|left| left.done.push((action, ended)));
@@ -80,11 +84,34 @@ enum Target {
     Spec(Spec),
 }
 
-async fn act(runtime: &dyn Runtime, action: &Action, target: &Target) -> Result<(), RuntimeError> {
+/// Whether a container may still be started when what came before has been done: on a cluster's node, it may be assigned
+/// elsewhere by then.
+struct Leave {
+    assigned: Option<watch::Receiver<Option<Arc<Assigned>>>>,
+    name: String,
+}
+
+impl Leave {
+    fn may_run(&self) -> bool {
+        let Some(assigned) = &self.assigned else { return true };
+        let assigned = assigned.borrow();
+        assigned.as_ref().is_some_and(|assigned| assigned.replicas.get(&self.name).is_some_and(|replica| replica.run))
+    }
+
+    async fn start(&self, runtime: &dyn Runtime, id: &str) -> Result<(), RuntimeError> {
+        if self.may_run() { runtime.start(id).await } else { Ok(()) }
+    }
+}
+
+async fn act(runtime: &dyn Runtime, action: &Action, target: &Target, leave: &Leave) -> Result<(), RuntimeError> {
     match (action.deed, target) {
-        (Deed::Start, Target::Id(id)) => runtime.start(id).await,
+        (Deed::Start, Target::Id(id)) => leave.start(runtime, id).await,
         (Deed::Stop, Target::Id(id)) => runtime.stop(id).await,
-        (Deed::Restart, Target::Id(id)) => runtime.restart(id).await,
+        (Deed::Restart, Target::Id(id)) if leave.assigned.is_none() => runtime.restart(id).await,
+        (Deed::Restart, Target::Id(id)) => {
+            runtime.stop(id).await?;
+            leave.start(runtime, id).await
+        }
         (Deed::Remove, Target::Id(id)) => {
             // Within its own grace period first: taken away at once, it could not end in order.
             match runtime.stop(id).await {
@@ -95,7 +122,7 @@ async fn act(runtime: &dyn Runtime, action: &Action, target: &Target) -> Result<
         (Deed::Create, Target::Spec(spec)) => {
             runtime.create(&action.name, spec).await?;
             // If we end here, the next look finds it by its name, created and not started.
-            runtime.start(&action.name).await
+            leave.start(runtime, &action.name).await
         }
         _ => Ok(()),
     }

@@ -65,6 +65,10 @@ pub struct Faults {
     pub hangs: bool,
     /// Events are lost, and the streams of them do not end.
     pub silent: bool,
+    /// How long it takes to make a container.
+    pub creates_in: Duration,
+    /// How long containers take to stop.
+    pub stops_in: Duration,
     /// So many of the next calls that change something fail.
     pub refusals: u32,
 }

@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use upbeat_orchestrator::cluster::lease::Lease;
 use upbeat_orchestrator::cluster::model::{Admission, Node as NodeModel, Partition, Reach, Service, Template};
-use upbeat_orchestrator::cluster::node::{Link, Node};
+use upbeat_orchestrator::cluster::node::{Link, LinkError, Node};
 use upbeat_orchestrator::cluster::records::memory::MemoryRecords;
-use upbeat_orchestrator::cluster::server::Server;
+use upbeat_orchestrator::cluster::server::{Refusal, Server};
 use upbeat_orchestrator::cluster::wire::{Orders, Report};
 use upbeat_orchestrator::control::{Control, Options};
 use upbeat_orchestrator::desired::Protected;
@@ -59,19 +59,22 @@ struct Way {
 
 #[async_trait]
 impl Link for Way {
-    async fn exchange(&self, report: Report, waits: bool) -> anyhow::Result<Arc<Orders>> {
+    async fn exchange(&self, report: Report, waits: bool) -> Result<Arc<Orders>, LinkError> {
         let mut network = self.network.clone();
         let mut back = self.network.clone();
-        network.wait_for(|up| *up).await?;
+        network.wait_for(|up| *up).await.map_err(anyhow::Error::from)?;
         let server = self.server.lock().unwrap().clone();
         let server = server.ok_or_else(|| anyhow::anyhow!("connection refused"))?;
         let answered = server.exchange(&self.node, report, waits);
         // What is on its way when the link is cut is lost.
         let orders = tokio::select! {
-            orders = answered => orders?,
+            orders = answered => orders,
             () = async { drop(back.wait_for(|up| !*up).await) } => std::future::pending().await,
         };
-        Ok(orders)
+        orders.map_err(|refusal| match refusal {
+            Refusal::NotFound(_) => LinkError::TakenOut,
+            other => LinkError::Away(other.into()),
+        })
     }
 }
 

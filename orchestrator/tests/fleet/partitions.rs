@@ -40,6 +40,35 @@ async fn with_stop_there_are_never_more_and_a_lost_node_is_replaced_within_27_se
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_run_in_one_place_only_is_not_begun_after_its_lease_however_long_its_creation_took() {
+    let fleet = Fleet::of(2).await;
+    for host in &fleet.hosts {
+        // As a large image that is pulled over a slow line.
+        host.engine.set_faults(Faults { creates_in: Duration::from_secs(20), ..Faults::default() });
+    }
+    fleet.put(Service { partition: Partition::Stop, ..service("one", 1) }).await;
+    sleep(Duration::from_secs(1)).await;
+    fleet.cut(0);
+    fleet.stays("one", 0, 1, Duration::from_mins(2)).await;
+    fleet.settle("one", 1, SOON).await;
+    assert_eq!(fleet.nodes_of("one"), ["n2".to_owned()].into());
+    assert!(fleet.hosts[0].engine.calls().iter().all(|call| call.what != "start"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_take_their_time_to_stop_have_stopped_when_others_are_begun() {
+    let mut fleet = Fleet::of(1).await;
+    fleet.put(Service { partition: Partition::Stop, ..service("one", 9) }).await;
+    fleet.settle("one", 9, SOON).await;
+    fleet.add("n2", &[]).await;
+    fleet.add("n3", &[]).await;
+    fleet.hosts[0].engine.set_faults(Faults { stops_in: Duration::from_secs(10), ..Faults::default() });
+    fleet.cut(0);
+    fleet.stays("one", 0, 9, Duration::from_mins(1)).await;
+    fleet.settle("one", 9, SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_is_killed_in_a_cut_and_started_again_stops_first_what_its_lease_was_for() {
     let mut fleet = Fleet::of(3).await;
     fleet.put(Service { partition: Partition::Stop, ..service("one", 3) }).await;
@@ -65,6 +94,11 @@ async fn with_hold_nothing_is_done_until_a_person_takes_the_node_out() {
     fleet.server().remove_node("n1", true).await.unwrap();
     sleep(SOON).await;
     assert_eq!(fleet.hosts[1].engine.running().len(), 2);
+    // Should it come back all the same, it finds out that it is no node any more.
+    assert_eq!(fleet.count("db"), 3);
+    fleet.mend(0);
+    sleep(SOON).await;
+    assert!(fleet.hosts[0].engine.running().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

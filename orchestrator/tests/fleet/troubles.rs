@@ -32,20 +32,20 @@ async fn when_all_are_ill_a_quarter_of_the_service_is_restarted_at_a_time() {
     // Those that were restarted have no check of their own here, and count as settling for half a minute.
     let mut restarts = Vec::new();
     for host in &fleet.hosts {
-        assert!(host.engine.calls().iter().all(|call| call.what != "restart"));
+        assert!(host.engine.calls().iter().all(|call| call.what != "stop"));
     }
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(20) {
         sleep(Duration::from_millis(100)).await;
     }
     for host in &fleet.hosts {
-        restarts.extend(host.engine.calls().into_iter().filter(|call| call.what == "restart"));
+        restarts.extend(host.engine.calls().into_iter().filter(|call| call.what == "stop"));
     }
     assert_eq!(restarts.len(), 2, "{restarts:?}");
     sleep(Duration::from_mins(4)).await;
     for host in &fleet.hosts {
         let names: std::collections::BTreeSet<_> =
-            host.engine.calls().into_iter().filter(|call| call.what == "restart").map(|call| call.name).collect();
+            host.engine.calls().into_iter().filter(|call| call.what == "stop").map(|call| call.name).collect();
         assert_eq!(names.len(), 2, "in the end each had its turn");
     }
 }

@@ -15,6 +15,7 @@ use super::super::join::check_labels;
 use super::super::refusals::{Refusals, WriteRefusals};
 use super::ClusterGateway;
 use super::views::{NodeRequest, NodeView, counts, node};
+use crate::cluster::commands::removable;
 use crate::cluster::model::{Admission, Node, Reach};
 use crate::cluster::state::Name;
 use crate::pki::node_name;
@@ -108,8 +109,11 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     gateway.guard.access.admin(&asker).await?;
     let Query(Removal { force }) = removal.map_err(|_| Problem::new(400, "force: true or false"))?;
-    gateway.server.remove_node(&name, force).await?;
+    let wanted: Name = name.as_str().into();
+    gateway.server.read(move |view| removable(view, &wanted, force)).await??;
+    // Its certificate first, or it would say at once that it is a node.
     gateway.guard.credentials.forget_member(&name).await.map_err(|error| unavailable(&error))?;
+    gateway.server.remove_node(&name, force).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -60,6 +60,10 @@ impl Runtime for Simulator {
     async fn stop(&self, name: &str) -> Result<(), RuntimeError> {
         let name = &self.name_of(name);
         self.call("stop", name).await?;
+        let takes = self.world().faults.stops_in;
+        if self.running().contains(name) {
+            sleep(takes).await;
+        }
         self.end(name, 0, None);
         Ok(())
     }
@@ -87,6 +91,8 @@ impl Runtime for Simulator {
 
     async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError> {
         self.call("create", name).await?;
+        let takes = self.world().faults.creates_in;
+        sleep(takes).await;
         if self.world().containers.contains_key(name) {
             return Err(RuntimeError::Exists(format!("{name} is there")));
         }
