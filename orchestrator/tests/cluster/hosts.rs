@@ -23,8 +23,8 @@ use upbeat_testkit::{ServiceCommand, process};
 
 use super::machine::{IMAGE, MAKE_IMAGE, SOON, Verdict, lacks};
 
-/// One test at a time: each has several engines.
-static TURN: Semaphore = Semaphore::const_new(1);
+/// Two tests at a time: each has several engines, and waits most of the time.
+static TURN: Semaphore = Semaphore::const_new(2);
 
 static VERDICT: Verdict = Verdict::unknown();
 
@@ -160,7 +160,7 @@ impl Hosts {
     /// of a service that ask it would look for it outside.
     pub(crate) async fn orchestrator(&self, place: Place) -> ServiceCommand {
         let state = match place {
-            Place::Middle => self.folder.path().join("state"),
+            Place::Middle => self.shared("state"),
             Place::Host(host) => self.path(host, "state"),
         };
         let (nsenter, binary) = (self.enter(place), process::binary("orchestrator").await);
@@ -234,6 +234,11 @@ impl Hosts {
     /// A file of a host's.
     pub(crate) fn path(&self, host: usize, name: &str) -> PathBuf {
         self.folder.path().join(host.to_string()).join(name)
+    }
+
+    /// A file of the middle's.
+    pub(crate) fn shared(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The namespaces' files are mounted where only the keeper sees them.

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changes;
+mod cluster;
 mod containers;
+mod faults;
 mod hosts;
 #[path = "../shared/machine.rs"]
 mod machine;
