@@ -86,6 +86,10 @@ impl Cluster {
         .await;
     }
 
+    pub(crate) fn server(&self) -> &Service {
+        self.server.as_ref().unwrap()
+    }
+
     /// The server's process, to be killed.
     pub(crate) fn take_server(&mut self) -> Service {
         self.server.take().unwrap()
@@ -126,15 +130,6 @@ impl Cluster {
             let all = nodes.as_array().cloned().unwrap_or_default();
             let like = all.iter().filter(|node| node["status"] == status).count();
             if (like, all.len()) == (count, count) { Ok(()) } else { Err(nodes.to_string()) }
-        })
-        .await;
-    }
-
-    /// Waits until one node is like this.
-    pub(crate) async fn wait_node(&self, name: &str, status: &str) {
-        eventually(&format!("{name} that is {status}"), SOON, async || {
-            let (_, node) = self.try_ask("GET", &format!("/v1/nodes/{name}"), json!({})).await?;
-            if node["status"] == status { Ok(()) } else { Err(node.to_string()) }
         })
         .await;
     }

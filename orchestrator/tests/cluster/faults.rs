@@ -103,7 +103,7 @@ async fn an_agent_that_is_started_while_cut_off_stops_first_what_its_lease_was_f
     cluster.hosts.cut(1).await;
     cluster.kill_agent(1).await;
     // Its lease was of ten seconds. Nobody has ended anything by then.
-    cluster.wait_node("n1", "lost").await;
+    cluster.server().wait_events("lost", 1, SOON).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!(cluster.on_host("one", 1).await.len(), 1);
     cluster.start_agent(1).await;

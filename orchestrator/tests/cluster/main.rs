@@ -11,6 +11,7 @@ mod hosts;
 #[path = "../shared/machine.rs"]
 mod machine;
 mod network;
+mod pair;
 
 use hosts::{Hosts, Place};
 use machine::{IMAGE, SOON, STEADY};
