@@ -110,7 +110,7 @@ fn spec(image: &str, networks: &[&str]) -> Spec {
     let request = json!({"name": "web", "image": image, "networks": networks});
     let request: ServiceRequest = serde_json::from_value(request).unwrap();
     let container = template::service(request).unwrap().container;
-    Spec { body: container.body.clone(), networks: container.networks.clone(), hash: container.hash.clone() }
+    Spec { body: container.body.clone(), networks: container.networks.clone(), hash: container.hash.to_string() }
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub struct Template {
     /// Networks besides the first, by name.
     pub networks: BTreeMap<String, serde_json::Value>,
     /// Of all that: how many replicas there are is not in it.
-    pub hash: String,
+    pub hash: Arc<str>,
 }
 
 /// What is done with a service while a node that runs some of it can't be reached.

@@ -33,7 +33,7 @@ pub fn orders(cluster: &Cluster, sight: &Sight) -> BTreeMap<Name, Orders> {
             orders.replicas.push(order(service, entry, replica, sight));
             let hash = &replica.template.hash;
             if !orders.templates.contains_key(hash) {
-                orders.templates.insert(hash.clone(), Arc::clone(&replica.template));
+                orders.templates.insert(Arc::clone(hash), Arc::clone(&replica.template));
             }
         }
     }
@@ -58,7 +58,7 @@ fn order(service: &Name, entry: &Entry, replica: &Placed, sight: &Sight) -> Orde
     Order {
         name: Arc::clone(&replica.name),
         service: Arc::clone(service),
-        template: replica.template.hash.clone(),
+        template: Arc::clone(&replica.template.hash),
         partition: entry.service.partition,
         logs: entry.service.logs.clone(),
         cure: sight.cures.contains(&replica.name),

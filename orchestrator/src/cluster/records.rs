@@ -97,7 +97,7 @@ fn slots(connection: &Connection, cluster: &Cluster) -> anyhow::Result<BTreeMap<
     }
     // One that is in use is one and the same in memory.
     for entry in cluster.services.values() {
-        templates.insert(entry.service.container.hash.clone(), Arc::clone(&entry.service.container));
+        templates.insert(entry.service.container.hash.to_string(), Arc::clone(&entry.service.container));
     }
     let mut slots: BTreeMap<(Name, u32), Vec<Placed>> = BTreeMap::new();
     let mut services: BTreeMap<String, Name> = BTreeMap::new();

@@ -76,7 +76,7 @@ pub fn service(request: ServiceRequest) -> Result<Service, FieldError> {
         host_ports: host_ports.into_iter().collect(),
         stop_grace,
         logs: request.logs,
-        container: Arc::new(Template { image: request.image, body, networks, hash }),
+        container: Arc::new(Template { image: request.image, body, networks, hash: hash.into() }),
     })
 }
 

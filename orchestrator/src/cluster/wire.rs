@@ -64,7 +64,7 @@ pub struct Orders {
     /// Every replica that is to be there, in the order of their names.
     pub replicas: Vec<Order>,
     /// What they are created from, by hash.
-    pub templates: BTreeMap<String, Arc<Template>>,
+    pub templates: BTreeMap<Arc<str>, Arc<Template>>,
 }
 
 /// One replica that is to be on a node.
@@ -75,7 +75,7 @@ pub struct Order {
     /// Its service's.
     pub service: Arc<str>,
     /// The hash of what it is created from.
-    pub template: String,
+    pub template: Arc<str>,
     /// What the node does with it while it can't reach the server.
     pub partition: Partition,
     /// Which log lines restart it.
@@ -144,7 +144,7 @@ impl Template {
             }
             labels[crate::container::CLUSTER] = cluster.into();
         }
-        let spec = Spec { body, networks: self.networks.clone(), hash: self.hash.clone() };
+        let spec = Spec { body, networks: self.networks.clone(), hash: self.hash.to_string() };
         Original { image: self.image.clone(), spec }
     }
 }

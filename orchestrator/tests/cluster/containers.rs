@@ -19,7 +19,7 @@ fn spec(fields: Value) -> Spec {
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     request.as_object_mut().unwrap().extend(fields);
     let container = template::service(serde_json::from_value::<ServiceRequest>(request).unwrap()).unwrap().container;
-    Spec { body: container.body.clone(), networks: container.networks.clone(), hash: container.hash.clone() }
+    Spec { body: container.body.clone(), networks: container.networks.clone(), hash: container.hash.to_string() }
 }
 
 #[tokio::test]

@@ -232,7 +232,7 @@ fn service(name: &str, replicas: u32) -> Service {
         image: "app:1".to_owned(),
         body: serde_json::json!({"Image": "app:1"}),
         networks: BTreeMap::new(),
-        hash: "first".to_owned(),
+        hash: "first".into(),
     };
     Service {
         name: name.to_owned(),
@@ -248,6 +248,6 @@ fn service(name: &str, replicas: u32) -> Service {
 
 /// The same service made of something else.
 fn other(service: &Service, hash: &str) -> Service {
-    let container = Template { hash: hash.to_owned(), ..Template::clone(&service.container) };
+    let container = Template { hash: hash.into(), ..Template::clone(&service.container) };
     Service { container: Arc::new(container), ..service.clone() }
 }

@@ -188,7 +188,7 @@ pub(super) fn service(view: &View<'_>, name: &Name, entry: &Entry) -> ServiceVie
         placement: entry.service.placement.clone(),
         logs: entry.service.logs.clone(),
         environment: variables.map(|one| one.split('=').next().unwrap_or_default().to_owned()).collect(),
-        hash: entry.service.container.hash.clone(),
+        hash: entry.service.container.hash.to_string(),
         hold: entry.held.as_ref().map(|hold| HoldView { reason: hold.reason.clone(), since: time(hold.since) }),
         removing: entry.removing,
         waiting: waiting.map(|((_, slot), why)| (*slot, why.clone())).collect(),
