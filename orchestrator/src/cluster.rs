@@ -5,12 +5,13 @@
 //! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep; [`sight`]: what nodes have told;
 //! 3. [`schedule`]: what is to change, out of both, a pure function; [`placement`]: which node takes a replica;
 //! 4. [`orders`]: what each node is to run, out of the same;
-//! 5. [`server`]: the task that owns all of it, [`commands`], what can be asked of it, and [`meter`], what is counted;
+//! 5. [`server`]: where the task that owns all of it ([`brain`]) is asked, [`commands`], what can be asked of it, and [`meter`], what is counted;
 //! 6. [`wire`]: what a node and the server tell each other;
 //! 7. [`node`]: the node's side: the loop of one host, under orders; [`link`]: its way to the server;
 //!    [`lease`]: how long it may go on alone. [`remote`] has
 //!    that of nodes without an agent run here.
 
+pub mod brain;
 pub mod commands;
 pub mod compose;
 pub mod lease;
