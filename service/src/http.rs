@@ -1,4 +1,5 @@
-//! The HTTP server of a service: `/health`, `/ready`, its own routes, and an access line for every request.
+//! The HTTP server of a service: `/health`, `/ready`, its own routes, and an access line for every request, but those
+//! that are answered [`Quiet`]ly.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -78,6 +79,10 @@ fn down(reason: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, retry_soon, Json(json!({"status": "DOWN", "reason": reason}))).into_response()
 }
 
+/// Put into an answer's extensions, it keeps the access line away: for what is asked all the time, and went well.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet;
+
 /// The time in UTC, as access lines have it.
 struct Now;
 
@@ -101,6 +106,9 @@ impl fmt::Display for Now {
 async fn log_access(ConnectInfo(remote): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
     let (method, path, version) = (request.method().clone(), request.uri().clone(), request.version());
     let response = next.run(request).await;
+    if response.extensions().get::<Quiet>().is_some() {
+        return response;
+    }
     info!(
         target: ACCESS,
         remote = %remote.ip(),

@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use upbeat_service::http::Quiet;
 
 use super::super::Problem;
 use super::super::access::Asker;
@@ -56,9 +57,12 @@ pub(super) async fn exchange(
     let report: Report = json_within(&asker.headers, body, MAX_REPORT).await?;
     let stamp = report.stamp;
     let orders = gateway.server.exchange(&member.name, report, waits).await?;
-    Ok(if Some(orders.stamp) == stamp {
+    let mut answer = if Some(orders.stamp) == stamp {
         StatusCode::NO_CONTENT.into_response()
     } else {
         Json(&*orders).into_response()
-    })
+    };
+    // Each node asks every two seconds, and more often when something changes: the log would be of nothing else.
+    answer.extensions_mut().insert(Quiet);
+    Ok(answer)
 }
