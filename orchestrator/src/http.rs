@@ -10,6 +10,7 @@ pub mod cluster;
 mod events;
 pub mod join;
 mod openapi;
+mod path;
 mod read;
 mod refusals;
 mod tokens;
@@ -118,8 +119,16 @@ pub fn routes(gateway: Gateway) -> Router {
         .route("/v1/events", get(events::stream))
         .route("/v1/containers/{name}/hold", post(write::hold).delete(write::release))
         .route("/openapi.json", get(openapi::openapi))
-        .method_not_allowed_fallback(|| async { Problem::new(405, "there is no such method here") })
-        .fallback(|| async { Problem::new(404, "there is nothing here; /openapi.json tells what there is") })
         .with_state(gateway)
         .merge(guard)
+        .method_not_allowed_fallback(no_method)
+        .fallback(nothing)
+}
+
+async fn no_method() -> Problem {
+    Problem::new(405, "there is no such method here")
+}
+
+async fn nothing() -> Problem {
+    Problem::new(404, "there is nothing here; /openapi.json tells what there is")
 }

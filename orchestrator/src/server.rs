@@ -19,7 +19,7 @@ use crate::cluster::records::Records;
 use crate::cluster::remote::{Engines, look_after};
 use crate::cluster::server::{Refusal, Server};
 use crate::http::cluster::{ClusterGateway, routes};
-use crate::http::{Access, Guard, join};
+use crate::http::{Access, Guard};
 use crate::runtime::Runtime;
 use crate::runtime::docker::{DockerEngine, EngineTls};
 use crate::settings::{Door, ServerSettings};
@@ -44,10 +44,8 @@ pub fn start(
     let (server, brain) = Server::new(records, Some(condition));
     let brain = brain.meter(ClusterMeter::new(&service.metrics));
     let guard = Guard::new(access, store.clone());
-    let mut routes = routes(ClusterGateway::new(guard.clone(), server.clone(), service.stop.clone()));
-    if let Some(door) = &door {
-        routes = routes.merge(join::routes(guard, Arc::clone(&door.authority)));
-    }
+    let authority = door.as_ref().map(|door| Arc::clone(&door.authority));
+    let routes = routes(ClusterGateway::new(guard, server.clone(), service.stop.clone()), authority);
     let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
     (routes, async move {
         let (tasks, stop, close) = (TaskTracker::new(), &service.stop, CancellationToken::new());

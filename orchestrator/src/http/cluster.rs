@@ -11,16 +11,17 @@ pub use views::Hello;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post, put};
+use axum::{Json, Router};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Asker;
-use super::{Guard, LISTENERS, Problem, events};
+use super::{Guard, LISTENERS, Problem, events, join, no_method, nothing};
 use crate::cluster::server::{Refusal, Server};
+use crate::pki::Authority;
 
 /// What requests are answered from.
 #[derive(Clone)]
@@ -39,9 +40,11 @@ impl ClusterGateway {
     }
 }
 
-/// The routes of a server.
-pub fn routes(gateway: ClusterGateway) -> Router {
-    let guard = gateway.guard.clone().routes();
+/// The routes of a server; with an authority, also those by which hosts become nodes.
+pub fn routes(gateway: ClusterGateway, authority: Option<Arc<Authority>>) -> Router {
+    let guard = gateway.guard.clone();
+    let described = openapi::described(authority.is_some());
+    let joining = authority.map(|authority| join::routes(guard.clone(), authority)).unwrap_or_default();
     Router::new()
         .route("/", get(status::inventory))
         .route("/containers", get(status::replicas))
@@ -62,11 +65,12 @@ pub fn routes(gateway: ClusterGateway) -> Router {
         .route("/v1/events", get(stream))
         .route("/v1/agent", put(agents::hello))
         .route("/v1/agent/exchange", post(agents::exchange))
-        .route("/openapi.json", get(openapi::openapi))
-        .method_not_allowed_fallback(|| async { Problem::new(405, "there is no such method here") })
-        .fallback(|| async { Problem::new(404, "there is nothing here; /openapi.json tells what there is") })
+        .route("/openapi.json", get(async move || Json(described)))
         .with_state(gateway)
-        .merge(guard)
+        .merge(guard.routes())
+        .merge(joining)
+        .method_not_allowed_fallback(no_method)
+        .fallback(nothing)
 }
 
 async fn stream(State(gateway): State<ClusterGateway>, asker: Asker) -> Result<Response, Problem> {

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Asker;
+use super::refusals::Refusals;
 use super::{Gateway, Problem};
 use crate::picture;
 
@@ -20,9 +21,8 @@ use crate::picture;
 /// Each event's data is an object: `time`, `event`, `container`, `action`, `why`. Who reads too slowly misses some, and
 /// is told by an event `missed`.
 #[utoipa::path(get, path = "/v1/events", tag = "containers", responses(
+    Refusals,
     (status = 200, description = "a stream that ends with the orchestrator", content_type = "text/event-stream", body = String),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many listen", body = Problem, content_type = "application/problem+json",
         headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]

@@ -17,6 +17,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::access::{Access, Asker, unavailable};
 use super::body::json;
+use super::refusals::{Refusals, WriteRefusals};
 use super::{Guard, Problem};
 use crate::credentials::{Admitted, JoinToken, NotJoined};
 use crate::join::{JoinRequest, Joined, Ticket};
@@ -80,15 +81,9 @@ struct NewJoinToken {
 
 /// Make a token with which one host becomes a node
 #[utoipa::path(post, path = "/v1/join-tokens", tag = "access", request_body = JoinTokenRequest, responses(
+    WriteRefusals,
     (status = 201, description = "it is good from now on, for one host", body = NewJoinToken),
-    (status = 400, description = "not JSON", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed, or the token's role is not admin", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
-    (status = 415, description = "not application/json", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "JSON of another shape, or with values that can't be", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 async fn make(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<Response, Problem> {
     porter.guard.access.admin(&asker).await?;
@@ -115,16 +110,12 @@ async fn make(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<
 ///
 /// By TLS alone. The token does for one host; when the answer is lost, the same key may ask again.
 #[utoipa::path(post, path = "/v1/join", tag = "nodes", request_body = JoinRequest, responses(
+    WriteRefusals,
     (status = 200, description = "it is a node, and this is what it shows from now on", body = Joined),
-    (status = 400, description = "not JSON", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "the token does not count, or not any more", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not by TLS, or the token is for a node of another name", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "the token has been used, or there is a node of that name", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
-    (status = 415, description = "not application/json", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "JSON of another shape, no name, or no request for a certificate", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security(()))]
 async fn join(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<Response, Problem> {
     Access::secure(&asker)?;
@@ -152,11 +143,10 @@ async fn join(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<
 ///
 /// By TLS, with the certificate that is to be replaced, for the same key.
 #[utoipa::path(post, path = "/v1/join/renew", tag = "nodes", responses(
+    Refusals,
     (status = 200, description = "the next certificate", body = Joined),
     (status = 401, description = "a node's certificate is needed", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "the node has been taken out", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk can't be read", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security(()))]
 async fn renew(State(porter): State<Porter>, asker: Asker) -> Result<Response, Problem> {
     let member = porter.guard.access.node(&asker).await?;

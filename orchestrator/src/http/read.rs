@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::access::Asker;
+use super::refusals::Refusals;
 use super::views::{AllowView, OriginalView, PlanView, Row, SnapshotView, StepView, View, row, step, view};
 use super::{Gateway, Problem};
 use crate::desired::Scope;
@@ -30,9 +31,8 @@ async fn picture(gateway: &Gateway, asker: &Asker) -> Result<Arc<Picture>, Probl
 ///
 /// As `docker ps --format json` writes them, in one array. Under an allow list, all containers that run.
 #[utoipa::path(get, path = "/", tag = "containers", responses(
+    Refusals,
     (status = 200, description = "the inventory", body = Vec<Row>),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine has not been seen yet", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
 pub(super) async fn inventory(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<Vec<Row>>, Problem> {
@@ -50,9 +50,8 @@ pub(super) async fn inventory(State(gateway): State<Gateway>, asker: Asker) -> R
 
 /// Every container's state, and what is to become of it
 #[utoipa::path(get, path = "/containers", tag = "containers", responses(
+    Refusals,
     (status = 200, description = "all that there are, and those that are missing", body = Vec<View>),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine has not been seen yet", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
 pub(super) async fn containers(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<Vec<View>>, Problem> {
@@ -62,9 +61,8 @@ pub(super) async fn containers(State(gateway): State<Gateway>, asker: Asker) -> 
 
 /// What is to be done now and later, and why
 #[utoipa::path(get, path = "/v1/plan", tag = "containers", responses(
+    Refusals,
     (status = 200, description = "the plan", body = PlanView),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine has not been seen yet", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
 pub(super) async fn plan(State(gateway): State<Gateway>, asker: Asker) -> Result<Json<PlanView>, Problem> {
@@ -82,9 +80,8 @@ pub(super) async fn plan(State(gateway): State<Gateway>, asker: Asker) -> Result
 
 /// The snapshot, without secrets
 #[utoipa::path(get, path = "/v1/snapshot", tag = "wanted", responses(
+    Refusals,
     (status = 200, description = "the snapshot", body = SnapshotView),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "there is none: an allow list is in force", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "it is not known", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]
@@ -108,9 +105,8 @@ pub(super) async fn snapshot(State(gateway): State<Gateway>, asker: Asker) -> Re
 
 /// The allow list
 #[utoipa::path(get, path = "/v1/allow", tag = "wanted", responses(
+    Refusals,
     (status = 200, description = "the allow list", body = AllowView),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "there is none: the snapshot is in force", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "it is not known", body = Problem, content_type = "application/problem+json"),
 ), security((), ("token" = [])))]

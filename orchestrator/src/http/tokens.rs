@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 
 use super::access::{Asker, unavailable};
 use super::body::json;
+use super::path::Path;
+use super::refusals::{Refusals, WriteRefusals};
 use super::{Guard, Problem};
 use crate::credentials::{Forgotten, MAX_TOKENS, Role, new_token};
 use crate::picture::time;
@@ -52,16 +54,10 @@ pub(super) struct NewToken {
 ///
 /// It is told this once: only its hash is kept.
 #[utoipa::path(post, path = "/v1/tokens", tag = "access", request_body = TokenRequest, responses(
+    WriteRefusals,
     (status = 201, description = "it counts from now on", body = NewToken),
-    (status = 400, description = "not JSON", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed, or the token's role is not admin", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "there is one of that name, or too many", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
-    (status = 415, description = "not application/json", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "JSON of another shape, or no name", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 pub(super) async fn make(State(guard): State<Guard>, asker: Asker, body: Body) -> Result<Response, Problem> {
     guard.access.admin(&asker).await?;
@@ -86,11 +82,8 @@ pub(super) async fn make(State(guard): State<Guard>, asker: Asker, body: Body) -
 
 /// The tokens by name, without the tokens themselves
 #[utoipa::path(get, path = "/v1/tokens", tag = "access", responses(
+    Refusals,
     (status = 200, description = "the tokens", body = Vec<TokenView>),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed, or the token's role is not admin", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk can't be read", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 pub(super) async fn list(State(guard): State<Guard>, asker: Asker) -> Result<Json<Vec<TokenView>>, Problem> {
     guard.access.admin(&asker).await?;
@@ -103,13 +96,10 @@ pub(super) async fn list(State(guard): State<Guard>, asker: Asker) -> Result<Jso
 /// Take a token back
 #[utoipa::path(delete, path = "/v1/tokens/{name}", tag = "access",
     params(("name" = String, Path, description = "the token's name")), responses(
+    Refusals,
     (status = 204, description = "it counts no more"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed, or the token's role is not admin", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "there is none of that name", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "it is the last one of role admin", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 pub(super) async fn forget(
     State(guard): State<Guard>,

@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Utc;
 use tokio::sync::oneshot;
 
 use super::access::{Asker, unavailable};
 use super::body::json;
+use super::path::Path;
+use super::refusals::{Refusals, WriteRefusals};
 use super::views::{AllowView, HoldRequest, HoldView, Taken};
 use super::{Gateway, Problem};
 use crate::allow::AllowList;
@@ -34,13 +36,9 @@ fn name_of(name: String) -> Result<String, Problem> {
 #[utoipa::path(post, path = "/v1/snapshot", tag = "wanted",
     request_body(content = Object, description = "an empty object", content_type = "application/json"),
     responses(
+    WriteRefusals,
     (status = 200, description = "it is taken, and kept", body = Taken),
-    (status = 400, description = "not JSON", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "an allow list is in force", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
-    (status = 415, description = "not application/json", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "no object", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "the engine or the disk does not take part", body = Problem, content_type = "application/problem+json",
         headers(("retry-after" = u32, description = "seconds"))),
@@ -62,16 +60,10 @@ pub(super) async fn retake(State(gateway): State<Gateway>, asker: Asker, body: B
 ///
 /// It is kept, and counts until the setting is changed.
 #[utoipa::path(put, path = "/v1/allow", tag = "wanted", request_body = AllowView, responses(
+    WriteRefusals,
     (status = 200, description = "it is kept, and in force", body = AllowView),
-    (status = 400, description = "not JSON", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "the snapshot is in force: start it with a list", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
-    (status = 415, description = "not application/json", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "JSON of another shape, or an entry that is no pattern", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 pub(super) async fn allow(
     State(gateway): State<Gateway>,
@@ -112,16 +104,10 @@ pub(super) async fn reason(asker: &Asker, body: Body) -> Result<String, Problem>
 /// Also one that is not there, or not any more. It outlives a restart of the orchestrator.
 #[utoipa::path(post, path = "/v1/containers/{name}/hold", tag = "containers", request_body = HoldRequest,
     params(("name" = String, Path, description = "the container's name")), responses(
+    WriteRefusals,
     (status = 200, description = "nothing more is begun to it", body = HoldView),
-    (status = 400, description = "not JSON", body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such path", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
-    (status = 415, description = "not application/json", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "JSON of another shape, or no container's name", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 pub(super) async fn hold(
     State(gateway): State<Gateway>,
@@ -143,13 +129,10 @@ pub(super) async fn hold(
 /// Look after a container again
 #[utoipa::path(delete, path = "/v1/containers/{name}/hold", tag = "containers",
     params(("name" = String, Path, description = "the container's name")), responses(
+    Refusals,
     (status = 204, description = "it is looked after again"),
-    (status = 401, description = "a token is needed", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "closed", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "it is not held", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "no container's name", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "the disk does not take it", body = Problem, content_type = "application/problem+json",
-        headers(("retry-after" = u32, description = "seconds"))),
 ), security((), ("token" = [])))]
 pub(super) async fn release(
     State(gateway): State<Gateway>,

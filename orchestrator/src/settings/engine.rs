@@ -59,6 +59,8 @@ pub fn is_remote(text: &str) -> bool {
     uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("tcp" | "https"))
             && uri.port_u16().is_some()
+            // A password would be shown with the address.
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
             && uri.path() == "/"
             && uri.query().is_none()
     })

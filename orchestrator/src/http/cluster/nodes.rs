@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::super::Problem;
 use super::super::access::{Asker, unavailable};
 use super::super::body::json;
 use super::super::join::check_labels;
+use super::super::path::Path;
 use super::super::refusals::{Refusals, WriteRefusals};
 use super::ClusterGateway;
 use super::views::{NodeRequest, NodeView, counts, node};

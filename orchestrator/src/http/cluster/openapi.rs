@@ -1,10 +1,9 @@
 //! The description of a server's HTTP interface, made from the code that answers.
 
-use axum::Json;
 use utoipa::OpenApi;
 
 use super::super::openapi::{Bearer, common};
-use super::super::tokens;
+use super::super::{join, tokens};
 use super::{nodes, services, status};
 
 #[derive(OpenApi)]
@@ -20,6 +19,8 @@ use super::{nodes, services, status};
 )]
 struct Interface;
 
-pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(common(Interface::openapi()))
+/// With the routes by which hosts become nodes, if there are any.
+pub(super) fn described(joining: bool) -> utoipa::openapi::OpenApi {
+    let all = common(Interface::openapi());
+    if joining { all.merge_from(join::Interface::openapi()) } else { all }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
@@ -10,6 +10,7 @@ use chrono::Utc;
 use super::super::Problem;
 use super::super::access::Asker;
 use super::super::body::json;
+use super::super::path::Path;
 use super::super::refusals::{Refusals, WriteRefusals};
 use super::super::views::HoldRequest;
 use super::super::write::reason;
