@@ -76,7 +76,8 @@ pub fn start(
     let shared = control.shared();
     let credentials: Arc<dyn Credentials> = store.clone();
     let guard = Guard::new(access, credentials);
-    let routes = node_routes(Gateway::new(guard, shared.clone(), store, None, service.stop.clone()));
+    let routes =
+        node_routes(Gateway::new(guard, shared.clone(), store, None, Arc::clone(&runtime), service.stop.clone()));
     (routes, async move {
         let (tasks, stop) = (TaskTracker::new(), &service.stop);
         let joining = stop.clone().run_until_cancelled_owned(identity(&settings, &name, membership));

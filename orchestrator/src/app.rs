@@ -57,7 +57,8 @@ pub fn start(
     let shared = control.shared();
     let setting = settings.options().allow;
     let guard = Guard::new(access, kept.clone());
-    let routes = http::routes(Gateway::new(guard, shared.clone(), store, setting, service.stop.clone()));
+    let routes =
+        http::routes(Gateway::new(guard, shared.clone(), store, setting, Arc::clone(&runtime), service.stop.clone()));
     let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
     (routes, async move {
         let mode = if settings.target.allow.is_some() { "allow" } else { "snapshot" };

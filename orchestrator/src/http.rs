@@ -1,7 +1,7 @@
 //! The HTTP interface: what is wanted, what is, what follows; and the few things that may be asked for.
 //!
-//! All answers come from the loop's last [`Picture`](crate::picture::Picture); nothing here asks the engine. What is
-//! asked for is written to the store, and the loop finds it there.
+//! All answers come from the loop's last [`Picture`](crate::picture::Picture); the engine is asked for nothing but what
+//! containers have printed. What is asked for is written to the store, and the loop finds it there.
 
 mod access;
 mod asker;
@@ -9,6 +9,7 @@ mod body;
 pub mod cluster;
 mod events;
 pub mod join;
+mod logs;
 mod openapi;
 mod path;
 mod read;
@@ -31,9 +32,10 @@ use upbeat_service::Problem;
 use crate::allow::AllowList;
 use crate::control::Shared;
 use crate::credentials::Credentials;
+use crate::runtime::Runtime;
 use crate::store::Store;
 
-/// How many may listen to `/v1/events` at a time.
+/// How many may listen to `/v1/events`, or wait for `/v1/logs`, at a time.
 const LISTENERS: usize = 100;
 
 /// How long the loop may take to go by what was written, before that is answered anyway.
@@ -70,21 +72,23 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     /// The allow list of the settings, if that is what decides.
     setting: Option<AllowList>,
+    engine: Arc<dyn Runtime>,
     listeners: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Gateway {
-    /// Of a loop and its store.
+    /// Of a loop, its store and its engine.
     #[must_use]
     pub fn new(
         guard: Guard,
         shared: Shared,
         store: Arc<dyn Store>,
         setting: Option<AllowList>,
+        engine: Arc<dyn Runtime>,
         stop: CancellationToken,
     ) -> Self {
-        Self { guard, shared, store, setting, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
+        Self { guard, shared, store, setting, engine, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
     }
 
     /// Has the loop read again what is held, and waits until it goes by that.
@@ -104,6 +108,9 @@ pub fn node_routes(gateway: Gateway) -> Router {
         .route("/containers", get(read::containers))
         .route("/v1/plan", get(read::plan))
         .route("/v1/events", get(events::stream))
+        .route("/v1/logs/{name}", get(logs::logs))
+        .method_not_allowed_fallback(no_method)
+        .fallback(|| async { Problem::new(404, "there is nothing here") })
         .with_state(gateway)
 }
 
@@ -117,6 +124,7 @@ pub fn routes(gateway: Gateway) -> Router {
         .route("/v1/snapshot", get(read::snapshot).post(write::retake))
         .route("/v1/allow", get(read::allow).put(write::allow))
         .route("/v1/events", get(events::stream))
+        .route("/v1/logs/{name}", get(logs::logs))
         .route("/v1/containers/{name}/hold", post(write::hold).delete(write::release))
         .route("/openapi.json", get(openapi::openapi))
         .with_state(gateway)

@@ -47,9 +47,15 @@ pub trait Runtime: Send + Sync + 'static {
     /// [`RuntimeError::Exists`] if there is one of this name.
     async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError>;
 
+    /// The last lines that a container printed, so many at most and [`MOST_PRINTED`] bytes; by name.
+    async fn tail(&self, name: &str, lines: u32) -> Result<String, RuntimeError>;
+
     /// The lines that a container has printed from `since` on (as the engine writes times), and goes on printing.
     fn logs(&self, id: &str, since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
 }
+
+/// The most bytes of what a container printed that are read at a time.
+pub const MOST_PRINTED: usize = 1 << 20;
 
 /// A line that a container printed.
 #[derive(Clone, Debug, PartialEq, Eq)]

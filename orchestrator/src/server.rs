@@ -45,7 +45,14 @@ pub fn start(
     let brain = brain.meter(ClusterMeter::new(&service.metrics));
     let guard = Guard::new(access, store.clone());
     let authority = door.as_ref().map(|door| Arc::clone(&door.authority));
-    let routes = routes(ClusterGateway::new(guard, server.clone(), service.stop.clone()), authority);
+    let engine_tls = settings.engine_tls.clone();
+    let engines: Engines = Arc::new(move |address| {
+        let tls = engine_tls.clone().filter(|_| address.starts_with("https://"));
+        let engine = DockerEngine::new(address.to_owned(), tls.map(|folder| EngineTls { folder }));
+        Arc::new(engine) as Arc<dyn Runtime>
+    });
+    let gateway = ClusterGateway::new(guard, server.clone(), Arc::clone(&engines), service.stop.clone());
+    let routes = routes(gateway, authority);
     let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
     (routes, async move {
         let (tasks, stop, close) = (TaskTracker::new(), &service.stop, CancellationToken::new());
@@ -55,12 +62,6 @@ pub fn start(
             tasks.spawn(stop.clone().run_until_cancelled_owned(first_admin(store, settings.state.clone())));
             tasks.spawn(serve(listener, app, close.clone()));
         }
-        let engine_tls = settings.engine_tls.clone();
-        let engines: Engines = Arc::new(move |address| {
-            let tls = engine_tls.clone().filter(|_| address.starts_with("https://"));
-            let engine = DockerEngine::new(address.to_owned(), tls.map(|folder| EngineTls { folder }));
-            Arc::new(engine) as Arc<dyn Runtime>
-        });
         tasks.spawn(look_after(server.clone(), engines, service.health.clone(), stop.clone()));
         if let Some(composed) = composed {
             let following = follow(server, settings, composed);

@@ -21,7 +21,7 @@ use upbeat_orchestrator::credentials::{Credentials, Role, new_token};
 use upbeat_orchestrator::desired::Protected;
 use upbeat_orchestrator::http::{Access, Gateway, Guard, routes};
 use upbeat_orchestrator::readers::Readers;
-use upbeat_orchestrator::runtime::simulator::{Behaviour, Simulator};
+use upbeat_orchestrator::runtime::simulator::{Behaviour, Faults, Simulator};
 use upbeat_orchestrator::store::memory::MemoryStore;
 use upbeat_orchestrator::watch::watch;
 use upbeat_service::{Health, Readiness};
@@ -55,7 +55,7 @@ async fn scene(allow: Option<&[&str]>) -> Scene {
     let access = Access::new(false, None, "127.0.0.1:0".parse().unwrap()).unwrap();
     let stop = CancellationToken::new();
     let guard = Guard::new(access, Arc::new(store.clone()));
-    let gateway = Gateway::new(guard, shared.clone(), Arc::new(store.clone()), allow, stop.clone());
+    let gateway = Gateway::new(guard, shared.clone(), Arc::new(store.clone()), allow, runtime.clone(), stop.clone());
     tokio::spawn(watch(runtime, Arc::clone(&shared.marks), Health::default()));
     tokio::spawn(control.run(Health::default(), stop));
     let mut picture = shared.picture.clone();
@@ -136,6 +136,28 @@ async fn a_hold_that_is_answered_counts_and_one_that_can_not_be_kept_is_503() {
     assert_eq!(scene.ask("GET", "/", None).await.0, 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_last_lines_that_a_container_printed_are_told_as_they_are() {
+    let scene = scene(None).await;
+    for line in ["one", "two <b>", "three"] {
+        scene.engine.print("web", line);
+    }
+    let get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = scene.routes.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
+        answer.into_body().collect().await.unwrap().to_bytes()
+    };
+    assert_eq!(get("/v1/logs/web").await, "one\ntwo <b>\nthree\n");
+    assert_eq!(get("/v1/logs/web?tail=2").await, "two <b>\nthree\n");
+    assert_eq!(get("/v1/logs/db").await, "");
+    for (path, status) in [("none", 404), ("a%20b", 422), ("web?tail=0", 400), ("web?tail=x", 400)] {
+        assert_eq!(scene.ask("GET", &format!("/v1/logs/{path}"), None).await.0, status, "{path}");
+    }
+    scene.engine.set_faults(Faults { hangs: true, ..Faults::default() });
+    assert_eq!(scene.ask("GET", "/v1/logs/web", None).await.0, 503);
+}
+
 #[tokio::test]
 async fn whatever_is_sent_is_answered_as_described_and_never_by_a_5xx() {
     let scene = scene(None).await;
@@ -196,6 +218,7 @@ async fn beyond_loopback_it_does_not_listen_until_somebody_says_who_may_ask() {
     let public = lonely(&folder).env("LISTEN", "0.0.0.0:0").arg("--public-status").start().await;
     assert_eq!(public.get("/v1/plan").await.status, 503, "read, though there is nothing to read");
     assert_eq!(public.post("/v1/containers/web/hold", "{}").await.status, 403);
+    assert_eq!(public.get("/v1/logs/web").await.status, 403, "what is printed is not for all");
 
     let tokens = folder.path().join("tokens");
     std::fs::write(&tokens, "0123456789abcdef").unwrap();
@@ -239,6 +262,7 @@ async fn every_route_is_described() {
         "/v1/allow",
         "/v1/containers/{name}/hold",
         "/v1/events",
+        "/v1/logs/{name}",
         "/v1/plan",
         "/v1/snapshot",
         "/v1/tokens",

@@ -9,6 +9,8 @@
 //! finds out that others may have read it. A node is who shows a certificate of a member, and may do what nodes do, and
 //! nothing else.
 //!
+//! What containers print is read by whoever may read without `--public-status`.
+//!
 //! A browser on the machine must not do it for a page from elsewhere: a write needs a content type or a method that
 //! makes browsers ask first, and a host that no name service gives out.
 
@@ -79,6 +81,13 @@ impl Access {
         let open = if is_here { is_local(&asker.headers) } else { self.public };
         self.refuse_leaked(asker)?;
         if open { Ok(()) } else { self.token(asker, Role::Read).await }
+    }
+
+    /// Whether who asks may read what is not for all to read, also where reading is open to all.
+    pub(super) async fn read_private(&self, asker: &Asker) -> Result<(), Problem> {
+        self.refuse_leaked(asker)?;
+        let is_here = asker.caller.is_none() && self.loopback && is_local(&asker.headers);
+        if is_here { Ok(()) } else { self.token(asker, Role::Read).await }
     }
 
     /// Whether who asks may change something.

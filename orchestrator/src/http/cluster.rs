@@ -1,6 +1,7 @@
 //! The HTTP interface of a cluster's server: services, nodes, what runs where; and what agents ask.
 
 mod agents;
+mod logs;
 mod nodes;
 mod openapi;
 mod services;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Asker;
 use super::{Guard, LISTENERS, Problem, events, join, no_method, nothing};
+use crate::cluster::remote::Engines;
 use crate::cluster::server::{Refusal, Server};
 use crate::pki::Authority;
 
@@ -28,15 +30,16 @@ use crate::pki::Authority;
 pub struct ClusterGateway {
     guard: Guard,
     server: Server,
+    engines: Engines,
     listeners: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl ClusterGateway {
-    /// Of a server.
+    /// Of a server, and how it asks engines.
     #[must_use]
-    pub fn new(guard: Guard, server: Server, stop: CancellationToken) -> Self {
-        Self { guard, server, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
+    pub fn new(guard: Guard, server: Server, engines: Engines, stop: CancellationToken) -> Self {
+        Self { guard, server, engines, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
     }
 }
 
@@ -63,6 +66,7 @@ pub fn routes(gateway: ClusterGateway, authority: Option<Arc<Authority>>) -> Rou
         .route("/v1/replicas", get(status::replicas))
         .route("/v1/plan", get(status::plan))
         .route("/v1/events", get(stream))
+        .route("/v1/logs/{name}", get(logs::logs))
         .route("/v1/agent", put(agents::hello))
         .route("/v1/agent/exchange", post(agents::exchange))
         .route("/openapi.json", get(async move || Json(described)))

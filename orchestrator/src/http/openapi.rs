@@ -5,7 +5,7 @@ use upbeat_service::openapi as service;
 pub(super) use upbeat_service::openapi::Bearer;
 use utoipa::OpenApi;
 
-use super::{events, read, tokens, write};
+use super::{events, logs, read, tokens, write};
 
 /// Every route of the orchestrator.
 #[derive(OpenApi)]
@@ -13,7 +13,7 @@ use super::{events, read, tokens, write};
     info(title = "Upbeat orchestrator", description = "Keeps the containers of a Docker host as they are wanted."),
     paths(
         read::inventory, read::containers, read::plan, read::snapshot, write::retake, read::allow, write::allow,
-        events::stream, write::hold, write::release, tokens::make, tokens::list, tokens::forget, service::health, service::ready, openapi
+        events::stream, logs::logs, write::hold, write::release, tokens::make, tokens::list, tokens::forget, service::health, service::ready, openapi
     ),
     modifiers(&Bearer),
 )]

@@ -25,7 +25,7 @@ const MAX_REASON: usize = 1000;
 const MAX_NAME: usize = 253;
 
 /// Docker's own rule for a container's name.
-fn name_of(name: String) -> Result<String, Problem> {
+pub(super) fn name_of(name: String) -> Result<String, Problem> {
     let fits = name.len() <= MAX_NAME
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));

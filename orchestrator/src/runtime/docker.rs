@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use self::needs::Needs;
-use super::{LogLine, Runtime, RuntimeError};
+use super::{LogLine, MOST_PRINTED, Runtime, RuntimeError};
 use crate::container::{Container, SERVICE, SPEC};
 use crate::desired::{Original, Spec};
 use crate::redact;
@@ -160,6 +160,20 @@ impl Runtime for DockerEngine {
         Ok(())
     }
 
+    async fn tail(&self, name: &str, lines: u32) -> Result<String, RuntimeError> {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let mut pieces = self.client()?.logs(name, Some(options));
+        let mut printed = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            printed.extend_from_slice(piece.map_err(told)?.as_ref());
+            // Not at every piece: what is left is moved each time.
+            if printed.len() > 2 * MOST_PRINTED {
+                printed.drain(..printed.len() - MOST_PRINTED);
+            }
+        }
+        Ok(last(&printed))
+    }
+
     fn logs(&self, id: &str, since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         let client = match self.client() {
             Ok(client) => client,
@@ -207,6 +221,14 @@ fn lines(pieces: BoxStream<'static, Result<LogOutput, Error>>) -> BoxStream<'sta
     split.flatten().boxed()
 }
 
+/// The end of what was printed, from a line's beginning on if it had to be cut.
+fn last(printed: &[u8]) -> String {
+    let cut = printed.len().saturating_sub(MOST_PRINTED);
+    let kept = &printed[cut..];
+    let begins = if cut == 0 { 0 } else { kept.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1) };
+    String::from_utf8_lossy(&kept[begins..]).into_owned()
+}
+
 /// `2026-11-21T10:00:00.123456789Z text`. What has no time is the rest of a line that was cut.
 fn line_of(line: &[u8]) -> Option<LogLine> {
     let text = String::from_utf8_lossy(&line[..line.len().min(LONGEST_LINE)]);
@@ -252,6 +274,15 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+
+    #[test]
+    fn of_much_that_was_printed_the_last_whole_lines_are_kept() {
+        assert_eq!(last(b"one\ntwo\n"), "one\ntwo\n");
+        let much = format!("first\n{}\nlast\n", "x".repeat(MOST_PRINTED));
+        assert_eq!(last(much.as_bytes()), "last\n");
+        let one = "y".repeat(MOST_PRINTED + 7);
+        assert_eq!(last(one.as_bytes()).len(), MOST_PRINTED, "a line without an end");
+    }
 
     #[tokio::test]
     async fn lines_come_whole_whatever_pieces_they_come_in() {

@@ -45,6 +45,7 @@ struct Simulated {
     started: Option<Instant>,
     run: u64,
     behaviour: Behaviour,
+    printed: Vec<String>,
 }
 
 /// What a simulated container does by itself.
@@ -143,7 +144,10 @@ impl Simulator {
 
     /// Has it print a line.
     pub fn print(&self, name: &str, text: &str) {
-        let id = self.world().containers.get(name).map(|found| found.container.id.clone());
+        let id = self.world().containers.get_mut(name).map(|found| {
+            found.printed.push(text.to_owned());
+            found.container.id.clone()
+        });
         if let Some(id) = id {
             let nanos = i64::try_from(self.0.began.elapsed().as_nanos()).unwrap_or(i64::MAX);
             let _ = self.0.lines.send((id, LogLine { nanos, text: text.to_owned() }));
@@ -211,7 +215,7 @@ impl Simulator {
             labels,
             ports: Vec::new(),
         };
-        let simulated = Simulated { container, started: None, run: 0, behaviour };
+        let simulated = Simulated { container, started: None, run: 0, behaviour, printed: Vec::new() };
         world.containers.insert(name.to_owned(), simulated);
     }
 

@@ -53,6 +53,30 @@ async fn originals_that_end_or_are_taken_away_come_back_as_they_were_and_newcome
 }
 
 #[tokio::test]
+async fn the_last_lines_that_a_container_printed_are_told_of_both_its_outputs_and_after_its_end() {
+    let Some(engine) = Engine::start(&[]).await else { return };
+    engine.run("web", &[], "echo one; echo two >&2; seq 1 300000").await;
+    let orchestrator = engine.watcher().start().await;
+    orchestrator.wait_ready().await;
+    let last = async |path: &str| {
+        let answer = orchestrator.get(path).await;
+        if answer.status == 200 && answer.body.ends_with("300000\n") { Ok(answer.body) } else { Err(answer.status.to_string()) }
+    };
+    eventually("all of it", SOON, async || last("/v1/logs/web").await.map(drop)).await;
+    assert_eq!(last("/v1/logs/web?tail=2").await, Ok("299999\n300000\n".to_owned()));
+    assert_eq!(last("/v1/logs/web?tail=10000").await.unwrap().lines().next(), Some("290001"));
+    assert_eq!(orchestrator.get("/v1/logs/none").await.status, 404);
+    engine.run("words", &[], "echo one; echo two >&2").await;
+    let words = async || {
+        let body = orchestrator.get("/v1/logs/words").await.body;
+        let mut words: Vec<_> = body.lines().map(ToOwned::to_owned).collect();
+        words.sort();
+        if words == ["one", "two"] { Ok(()) } else { Err(body) }
+    };
+    eventually("both outputs", SOON, words).await;
+}
+
+#[tokio::test]
 async fn a_container_on_networks_of_its_own_comes_back_on_all_of_them_by_its_names_there() {
     let Some(engine) = Engine::start(&[]).await else { return };
     for network in ["front", "back"] {

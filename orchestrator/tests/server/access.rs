@@ -87,6 +87,7 @@ async fn every_route_is_described_those_of_joining_too() {
         "/v1/join",
         "/v1/join-tokens",
         "/v1/join/renew",
+        "/v1/logs/{name}",
         "/v1/nodes",
         "/v1/nodes/{name}",
         "/v1/nodes/{name}/cordon",

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use upbeat_orchestrator::cluster::model::{Admission, Node, Reach};
 use upbeat_orchestrator::cluster::records::memory::MemoryRecords;
+use upbeat_orchestrator::cluster::remote::Engines;
 use upbeat_orchestrator::cluster::server::Server;
 use upbeat_orchestrator::cluster::wire::{Report, Seen};
 use upbeat_orchestrator::container::State;
@@ -32,6 +33,8 @@ use upbeat_orchestrator::credentials::{Credentials, Role, new_token};
 use upbeat_orchestrator::http::cluster::{ClusterGateway, routes};
 use upbeat_orchestrator::http::{Access, Guard};
 use upbeat_orchestrator::pki::{self, Authority, Peer};
+use upbeat_orchestrator::runtime::Runtime;
+use upbeat_orchestrator::runtime::simulator::Simulator;
 use upbeat_orchestrator::store::memory::MemoryStore;
 use upbeat_orchestrator::tls::listener::Caller;
 use upbeat_service::Health;
@@ -45,6 +48,8 @@ struct Scene {
     routes: Router,
     stop: CancellationToken,
     authority: Arc<Authority>,
+    /// That of all nodes without an agent.
+    engine: Simulator,
     _folder: TempDir,
 }
 
@@ -78,8 +83,12 @@ async fn scene(nodes: &[&str]) -> Scene {
     tokio::spawn(brain.run(Health::default(), stop.clone()));
     let access = Access::new(false, None, "127.0.0.1:0".parse().unwrap()).unwrap();
     let guard = Guard::new(access, Arc::new(store.clone()));
-    let routes = routes(ClusterGateway::new(guard, server.clone(), stop.clone()), Some(Arc::clone(&authority)));
-    let scene = Scene { server, records, store, routes, stop, authority, _folder: folder };
+    let simulator = Simulator::new();
+    let engine = simulator.clone();
+    let engines: Engines = Arc::new(move |_| Arc::new(engine.clone()) as Arc<dyn Runtime>);
+    let routes =
+        routes(ClusterGateway::new(guard, server.clone(), engines, stop.clone()), Some(Arc::clone(&authority)));
+    let scene = Scene { server, records, store, routes, stop, authority, engine: simulator, _folder: folder };
     for name in nodes {
         scene.puppet(name).await;
     }
@@ -90,13 +99,13 @@ async fn scene(nodes: &[&str]) -> Scene {
 impl Scene {
     /// One more node.
     async fn puppet(&self, name: &str) {
-        let node = Node {
-            name: name.to_owned(),
-            reach: Reach::Agent,
-            capacity: 10,
-            labels: BTreeMap::new(),
-            admission: Admission::Open,
-        };
+        self.node(name, Reach::Agent).await;
+    }
+
+    /// One more node that is reached in this way, and does as it is told.
+    async fn node(&self, name: &str, reach: Reach) {
+        let node =
+            Node { name: name.to_owned(), reach, capacity: 10, labels: BTreeMap::new(), admission: Admission::Open };
         self.server.put_node(node).await.unwrap();
         let (server, name) = (self.server.clone(), name.to_owned());
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {

@@ -1,7 +1,9 @@
 //! Nodes: taken in, emptied, taken out; and what agents ask.
 
 use serde_json::{Value, json};
+use upbeat_orchestrator::cluster::model::Reach;
 use upbeat_orchestrator::credentials::{Admitted, Credentials, JoinToken};
+use upbeat_orchestrator::runtime::simulator::Behaviour;
 
 use super::{From, scene, web};
 
@@ -63,6 +65,29 @@ async fn a_node_is_emptied_before_it_is_taken_out_or_by_force() {
         let answer = scene.ask("POST", &format!("/v1/nodes/n1/{path}"), Some(json!({}))).await;
         assert_eq!(answer.status, 404, "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_replica_printed_is_asked_of_its_engine_or_of_its_agent() {
+    let scene = scene(&[]).await;
+    scene.node("h", Reach::Engine(ENGINE.to_owned())).await;
+    scene.ask("POST", "/create", Some(web(1))).await;
+    let replicas = scene.until("/v1/replicas", |replicas| replicas[0]["ready"] == true).await;
+    let path = format!("/v1/logs/{}", replicas[0]["name"].as_str().unwrap());
+    assert_eq!(scene.ask("GET", &path, None).await.status, 404, "its engine knows of none");
+    scene.engine.run(replicas[0]["name"].as_str().unwrap(), Behaviour::default());
+    scene.engine.print(replicas[0]["name"].as_str().unwrap(), "hello");
+    assert_eq!(scene.ask("GET", &path, None).await.text, "hello\n");
+    scene.engine.run("other", Behaviour::default());
+    assert_eq!(scene.ask("GET", "/v1/logs/other", None).await.status, 404, "it is none of the cluster's");
+
+    scene.puppet("n1").await;
+    assert_eq!(scene.ask("POST", "/v1/nodes/h/drain", Some(json!({}))).await.status, 202);
+    let replicas = scene.until("/v1/replicas", |replicas| replicas[0]["node"] == "n1").await;
+    let path = format!("/v1/logs/{}", replicas[0]["name"].as_str().unwrap());
+    let answer = scene.ask("GET", &path, None).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.json["detail"].as_str().unwrap().contains("n1"), "{}", answer.text);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,13 +4,13 @@ use utoipa::OpenApi;
 
 use super::super::openapi::{Bearer, common};
 use super::super::{join, tokens};
-use super::{nodes, services, status};
+use super::{logs, nodes, services, status};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Upbeat orchestrator", description = "Keeps services running on several Docker hosts."),
     paths(
-        status::status, status::inventory, status::replicas, status::plan, services::list, services::one, services::put,
+        status::status, status::inventory, status::replicas, status::plan, logs::logs, services::list, services::one, services::put,
         services::remove, services::create, services::scale, services::restart, services::hold, services::release,
         nodes::list, nodes::one, nodes::add, nodes::remove, nodes::drain, nodes::cordon, nodes::uncordon,
         tokens::make, tokens::list, tokens::forget

@@ -104,6 +104,15 @@ impl Runtime for Simulator {
         Ok(())
     }
 
+    async fn tail(&self, name: &str, lines: u32) -> Result<String, RuntimeError> {
+        self.answer().await?;
+        let world = self.world();
+        let found = world.containers.get(name);
+        let found = found.ok_or_else(|| RuntimeError::Missing(format!("no container {name}")))?;
+        let skipped = found.printed.len().saturating_sub(lines as usize);
+        Ok(found.printed[skipped..].iter().map(|line| format!("{line}\n")).collect())
+    }
+
     fn logs(&self, id: &str, _since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         let id = id.to_owned();
         let lines = self.0.lines.subscribe();
