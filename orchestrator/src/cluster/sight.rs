@@ -159,3 +159,28 @@ impl Sight {
         (newly, begins)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_has_gone_only_by_the_word_of_a_node_that_goes_by_its_newest_orders() {
+        let (node, mut sight): (Name, _) = ("n".into(), Sight::default());
+        let newest = Stamp { term: 7, generation: 2 };
+        let mut tell = |stamp: Option<Stamp>, engine: Option<&str>, replicas: &[&str], ordered: &[&str]| {
+            let replicas = replicas.iter().map(|name| ((*name).to_owned(), Seen::default())).collect();
+            sight.tell(&node, Report { stamp, engine: engine.map(str::to_owned), replicas }, Moment::default());
+            let known = sight.nodes.get_mut(&node).unwrap();
+            (known.stamp, known.ordered) = (newest, ordered.iter().map(|name| (*name).into()).collect());
+            sight.has_gone("n", "web.0.1")
+        };
+        assert!(tell(Some(newest), None, &["web.0.2"], &["web.0.2"]));
+        assert!(!tell(Some(Stamp { generation: 1, ..newest }), None, &[], &[]), "it may be about to make it");
+        assert!(!tell(Some(Stamp { term: 6, ..newest }), None, &[], &[]), "those of another start of the server");
+        assert!(!tell(None, None, &[], &[]));
+        assert!(!tell(Some(newest), Some("hangs"), &[], &[]), "it has not looked");
+        assert!(!tell(Some(newest), None, &["web.0.1"], &[]), "it is there");
+        assert!(!tell(Some(newest), None, &[], &["web.0.1"]), "it is to be there");
+    }
+}
