@@ -161,12 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn docs_and_readme_have_every_setting_with_its_variable_and_its_default() {
-        let docs = include_str!("../../docs/ORCHESTRATOR.md");
-        let rows: Vec<_> = docs.lines().filter(|line| line.starts_with("| `--")).collect();
-        let command = Cli::command();
+    fn docs_have_every_setting_with_its_variable_and_its_default() {
+        let (one_host, several) = (include_str!("../../docs/ORCHESTRATOR.md"), include_str!("../../docs/CLUSTER.md"));
+        compare(&Cli::command(), one_host, "## Settings");
+        compare(&ServerSettings::augment_args(clap::Command::new("server")), several, "### The server");
+        compare(&AgentSettings::augment_args(clap::Command::new("agent")), several, "### The agent");
+    }
+
+    /// The settings of a command, and the table under this heading.
+    fn compare(command: &clap::Command, docs: &str, heading: &str) {
+        let section =
+            docs.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
+        let rows: Vec<_> = section.filter(|line| line.starts_with("| `--")).collect();
         let settings: Vec<_> = command.get_arguments().filter(|setting| setting.get_env().is_some()).collect();
-        assert_eq!(settings.len(), rows.len());
+        assert_eq!(settings.len(), rows.len(), "{heading}");
         for setting in settings {
             let (flag, variable) = (setting.get_long().unwrap(), setting.get_env().unwrap().to_str().unwrap());
             let row = format!("| `--{flag}` | `{variable}` |");

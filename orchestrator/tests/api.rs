@@ -236,16 +236,29 @@ async fn beyond_loopback_it_does_not_listen_until_somebody_says_who_may_ask() {
 #[tokio::test]
 async fn the_metrics_are_those_of_the_docs_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
-    let orchestrator = lonely(&folder).start().await;
     let names = async |orchestrator: &Service| -> BTreeSet<String> {
         let text = orchestrator.get("/metrics").await.body;
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE orchestrator_"));
         types.map(|line| format!("orchestrator_{}", line.split(' ').next().unwrap())).collect()
     };
-    let docs = include_str!("../../docs/ORCHESTRATOR.md");
-    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `orchestrator_"));
-    let documented: BTreeSet<_> = rows.map(|row| format!("orchestrator_{}", row.split('`').next().unwrap())).collect();
-    assert_eq!(names(&orchestrator).await, documented);
+    let documented = |docs: &str| -> BTreeSet<String> {
+        let rows = docs.lines().filter_map(|line| line.strip_prefix("| `orchestrator_"));
+        rows.map(|row| format!("orchestrator_{}", row.split('`').next().unwrap())).collect()
+    };
+    let orchestrator = lonely(&folder).start().await;
+    assert_eq!(names(&orchestrator).await, documented(include_str!("../../docs/ORCHESTRATOR.md")));
+    orchestrator.signal(upbeat_testkit::Signal::SIGTERM);
+    assert_eq!(orchestrator.wait_exit(SOON).await, 0);
+
+    let state = folder.path().join("server").display().to_string();
+    let server = ServiceCommand::new("orchestrator", "").arg("server").env("STATE", state).start().await;
+    let documented = documented(include_str!("../../docs/CLUSTER.md"));
+    // Gauges are there once they have been set.
+    upbeat_testkit::eventually("all of them", SOON, async || {
+        let names = names(&server).await;
+        if names == documented { Ok(()) } else { Err(format!("{names:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

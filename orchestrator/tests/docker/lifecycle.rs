@@ -60,7 +60,11 @@ async fn the_last_lines_that_a_container_printed_are_told_of_both_its_outputs_an
     orchestrator.wait_ready().await;
     let last = async |path: &str| {
         let answer = orchestrator.get(path).await;
-        if answer.status == 200 && answer.body.ends_with("300000\n") { Ok(answer.body) } else { Err(answer.status.to_string()) }
+        if answer.status == 200 && answer.body.ends_with("300000\n") {
+            Ok(answer.body)
+        } else {
+            Err(answer.status.to_string())
+        }
     };
     eventually("all of it", SOON, async || last("/v1/logs/web").await.map(drop)).await;
     assert_eq!(last("/v1/logs/web?tail=2").await, Ok("299999\n300000\n".to_owned()));

@@ -104,6 +104,10 @@ async fn every_route_is_described_those_of_joining_too() {
         "/v1/tokens/{name}",
     ];
     assert_eq!(paths, expected);
+    let docs = include_str!("../../../docs/CLUSTER.md");
+    for path in paths.iter().filter(|path| path.len() > 1 && !["/health", "/ready"].contains(path)) {
+        assert!(docs.contains(&format!(" {path}")) || docs.contains(&format!("`{path}`")), "{path} is not in the docs");
+    }
     let refusal = |status: &str| &described["paths"]["/v1/join"]["post"]["responses"][status]["description"];
     assert_eq!(refusal("413"), "too large");
     assert_eq!(refusal("401"), "the token does not count, or not any more", "what is special is said");

@@ -126,7 +126,7 @@ pub(super) fn request(reader: &mut Reader<'_>, entry: &Entry, names: &Names) -> 
                 reader.unsupported(
                     *line,
                     &here,
-                    instead.map_or("see docs/ORCHESTRATOR.md for what is", |(_, instead)| instead),
+                    instead.map_or("see docs/CLUSTER.md for what is", |(_, instead)| instead),
                 );
             }
         }

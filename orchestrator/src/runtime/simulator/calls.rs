@@ -110,7 +110,7 @@ impl Runtime for Simulator {
         let found = world.containers.get(name);
         let found = found.ok_or_else(|| RuntimeError::Missing(format!("no container {name}")))?;
         let skipped = found.printed.len().saturating_sub(lines as usize);
-        Ok(found.printed[skipped..].iter().map(|line| format!("{line}\n")).collect())
+        Ok(found.printed[skipped..].iter().flat_map(|line| [line.as_str(), "\n"]).collect())
     }
 
     fn logs(&self, id: &str, _since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
