@@ -243,6 +243,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_containers_print_is_not_open_to_all_where_reading_is() {
+        let store = Arc::new(MemoryStore::default());
+        let (token, kept) = new_token("r", Role::Read, 1).unwrap();
+        store.keep_token(&kept).await.unwrap();
+        let private = async |access: &Access, asker: &Asker| {
+            access.read_private(asker).await.err().map_or(200, |problem| problem.status())
+        };
+        let public = access(true, None, "0.0.0.0:8080").by(store.clone());
+        assert_eq!(statuses(&public, &Asker::default()).await[0], 200);
+        assert_eq!(private(&public, &Asker::default()).await, 403);
+        assert_eq!(private(&public, &by_tls(Asker::default(), None)).await, 401);
+        assert_eq!(private(&public, &by_tls(bearing(&token), None)).await, 200);
+        let local = access(true, None, "127.0.0.1:8080").by(store);
+        assert_eq!(private(&local, &Asker::default()).await, 200);
+        let rebound = asker(&[("host", "evil.example:8080".to_owned())]);
+        assert_eq!((statuses(&local, &rebound).await[0], private(&local, &rebound).await), (403, 403));
+    }
+
+    #[tokio::test]
     async fn a_token_that_comes_plainly_from_elsewhere_is_refused_also_for_reading() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), TOKEN).unwrap();
