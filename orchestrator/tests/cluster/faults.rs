@@ -13,6 +13,9 @@ use super::cluster::{Cluster, most, now};
 /// that are longer by far.
 const LATE: f64 = 40.0;
 
+/// What is done at once is done by then.
+const AT_ONCE: f64 = 20.0;
+
 /// How long a cut is. Any longer one is the same to everybody, which takes a minute to be seen.
 fn cut_for() -> Duration {
     let long = std::env::var_os("UPBEAT_LONG").is_some_and(|long| long == "1");
@@ -106,8 +109,12 @@ async fn an_agent_that_is_started_while_cut_off_stops_first_what_its_lease_was_f
     cluster.server().wait_events("lost", 1, SOON).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!(cluster.on_host("one", 1).await.len(), 1);
+    let started = now();
     cluster.start_agent(1).await;
     cluster.wait_on(1, "one", 0).await;
+    let turns = cluster.turns("one").await;
+    let ended = turns.iter().find(|turn| turn.host == 1 && !turn.began).unwrap();
+    assert!((0.0..AT_ONCE).contains(&(ended.at - started)), "started at {started}: {turns:?}");
     assert_eq!(cluster.on_host("web", 1).await.len(), 1, "it stops that alone");
     let (_, node) = cluster.try_ask("GET", "/v1/nodes/n1", serde_json::json!({})).await.unwrap();
     assert_eq!(node["status"], "lost", "all that without the server");

@@ -10,6 +10,7 @@ mod faults;
 mod hosts;
 #[path = "../shared/machine.rs"]
 mod machine;
+mod measure;
 mod network;
 mod pair;
 
