@@ -86,14 +86,14 @@ fn main() -> ExitCode {
 
 fn look_after(Solo { settings, service }: Solo) -> ExitCode {
     or_refuse(settings.target.engine.check());
-    let access = or_refuse(settings.access(service.listen));
+    let access = or_refuse(settings.door.access(service.listen));
     let store = open(&settings.target.state);
     let door = or_refuse(settings.door.prepare(&settings.target.state));
     run(about(&BOARD), &service, |running| app::start(running, settings, access, store, door))
 }
 
 fn serve(Server { settings, service }: Server) -> ExitCode {
-    let access = or_refuse(settings.access(service.listen));
+    let access = or_refuse(settings.door.access(service.listen));
     let composed = or_refuse(settings.composed());
     let store = open(&settings.state);
     let door = or_refuse(settings.door.prepare(&settings.state));

@@ -5,7 +5,6 @@ mod door;
 mod engine;
 mod server;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +21,6 @@ pub use server::ServerSettings;
 use crate::allow::{AllowList, Pattern};
 use crate::control::Options;
 use crate::desired::Protected;
-use crate::http::Access;
 use crate::itself::own_id;
 use crate::probes::Probe;
 use crate::readers::LogPolicy;
@@ -79,15 +77,7 @@ pub struct Settings {
     #[arg(long, env = "LOG_PATTERN", value_name = "REGEX")]
     pub log_pattern: Option<Regex>,
 
-    /// Let whoever can reach it read what runs here; else, that is open on a loopback address only
-    #[arg(long, env = "PUBLIC_STATUS", value_parser = BoolishValueParser::new())]
-    pub public_status: bool,
-
-    /// Let whoever has one of the tokens in this file, one a line, do everything. Read again when it changes
-    #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
-    pub token_file: Option<PathBuf>,
-
-    /// How other machines reach it.
+    /// How other machines reach it, and who may ask for what.
     #[command(flatten)]
     pub door: DoorSettings,
 }
@@ -140,11 +130,6 @@ impl Settings {
             cool_down: self.log_cool_down,
             pattern: self.log_pattern.clone(),
         })
-    }
-
-    /// Who may ask for what, if that listens there.
-    pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
-        Access::new(self.public_status, self.token_file.as_deref(), listen)
     }
 }
 

@@ -6,16 +6,26 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
+use crate::http::Access;
 use crate::pki::Authority;
 use crate::tls::listener::TlsListener;
 use crate::tls::{self, Files};
 
-/// Where and as whom it is listened by TLS.
+/// Where and as whom it is listened by TLS, and who may ask for what.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DoorSettings {
+    /// Let whoever can reach it read what runs here; else, that is open on a loopback address only
+    #[arg(long, env = "PUBLIC_STATUS", value_parser = BoolishValueParser::new())]
+    pub public_status: bool,
+
+    /// Let whoever has one of the tokens in this file, one a line, do everything. Read again when it changes
+    #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
+
     /// Listen by TLS here, for who has a token. A certificate authority is made in the state folder at the first start,
     /// and a first token
     #[arg(long, env = "TLS_LISTEN", value_name = "ADDRESS")]
@@ -46,6 +56,11 @@ pub struct Door {
 }
 
 impl DoorSettings {
+    /// Who may ask for what, if that listens there.
+    pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
+        Access::new(self.public_status, self.token_file.as_deref(), listen)
+    }
+
     /// What is needed to listen, if that is to be done; the authority is made in this folder if need be. Blocks.
     ///
     /// # Errors

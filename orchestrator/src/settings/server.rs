@@ -1,15 +1,12 @@
 //! What `orchestrator server` can be told.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::BoolishValueParser;
 
 use super::DoorSettings;
 use crate::cluster::compose::{Composed, Source, read};
-use crate::http::Access;
 
 /// Everything that a server can be told, each as a flag or an environment variable.
 #[derive(Args, Clone, Debug)]
@@ -26,25 +23,12 @@ pub struct ServerSettings {
     #[arg(long, env = "ENGINE_TLS", value_name = "FOLDER")]
     pub engine_tls: Option<PathBuf>,
 
-    /// Let whoever can reach it read what runs; else, that is open on a loopback address only
-    #[arg(long, env = "PUBLIC_STATUS", value_parser = BoolishValueParser::new())]
-    pub public_status: bool,
-
-    /// Let whoever has one of the tokens in this file, one a line, do everything. Read again when it changes
-    #[arg(long, env = "TOKEN_FILE", value_name = "PATH")]
-    pub token_file: Option<PathBuf>,
-
-    /// How other machines reach it.
+    /// How other machines reach it, and who may ask for what.
     #[command(flatten)]
     pub door: DoorSettings,
 }
 
 impl ServerSettings {
-    /// Who may ask for what, if that listens there.
-    pub fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
-        Access::new(self.public_status, self.token_file.as_deref(), listen)
-    }
-
     /// What the Compose file says, if there is one. Blocks.
     ///
     /// # Errors
