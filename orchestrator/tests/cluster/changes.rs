@@ -154,7 +154,7 @@ async fn a_node_that_drains_loses_nothing_meanwhile_and_once_it_is_taken_out_its
     }
 
     // Neither the agent that runs, nor one that is started, nor whoever else has its certificate.
-    cluster.agent(1).wait_for("refusal", SOON, |event| event.text("error").contains("403")).await;
+    cluster.agent(1).wait_for("refusal", SOON, |event| event.name().contains("has been taken out")).await;
     cluster.kill_agent(1).await;
     cluster.start_agent(1).await;
     let folder = cluster.hosts.path(1, "state");
