@@ -48,6 +48,8 @@ struct Host {
     name: String,
     engine: Simulator,
     network: watch::Sender<bool>,
+    /// Whether what it sends arrives; what it is sent does in any case.
+    requests: watch::Sender<bool>,
     agent: Option<CancellationToken>,
 }
 
@@ -55,6 +57,7 @@ struct Way {
     node: String,
     server: Shared,
     network: watch::Receiver<bool>,
+    requests: watch::Receiver<bool>,
 }
 
 #[async_trait]
@@ -62,6 +65,7 @@ impl Link for Way {
     async fn exchange(&self, report: Report, waits: bool) -> Result<Arc<Orders>, LinkError> {
         let mut network = self.network.clone();
         let mut back = self.network.clone();
+        self.requests.clone().wait_for(|up| *up).await.map_err(anyhow::Error::from)?;
         network.wait_for(|up| *up).await.map_err(anyhow::Error::from)?;
         let server = self.server.lock().unwrap().clone();
         let server = server.ok_or_else(|| anyhow::anyhow!("connection refused"))?;
@@ -101,8 +105,8 @@ impl Fleet {
         let node =
             NodeModel { name: name.to_owned(), reach: Reach::Agent, capacity: 10, labels, admission: Admission::Open };
         assert!(self.server().put_node(node).await.unwrap());
-        let network = watch::Sender::new(true);
-        self.hosts.push(Host { name: name.to_owned(), engine: Simulator::new(), network, agent: None });
+        let (network, requests) = (watch::Sender::new(true), watch::Sender::new(true));
+        self.hosts.push(Host { name: name.to_owned(), engine: Simulator::new(), network, requests, agent: None });
         self.start_agent(self.hosts.len() - 1);
     }
 
@@ -136,7 +140,12 @@ impl Fleet {
         let runtime = Arc::new(host.engine.clone());
         let control = Control::new(options, runtime.clone(), Arc::new(MemoryStore::default()), Readers::default());
         let shared = control.shared();
-        let way = Way { node: host.name.clone(), server: Arc::clone(&self.server), network: host.network.subscribe() };
+        let way = Way {
+            node: host.name.clone(),
+            server: Arc::clone(&self.server),
+            network: host.network.subscribe(),
+            requests: host.requests.subscribe(),
+        };
         let node = Node::new(Arc::new(way), runtime.clone(), shared.clone(), assigned, Lease::new(virtual_time), None);
         let watching = watch_engine(runtime, Arc::clone(&shared.marks), Health::default());
         tokio::spawn(stop.clone().run_until_cancelled_owned(watching));

@@ -84,6 +84,24 @@ async fn an_agent_that_is_killed_in_a_cut_and_started_again_stops_first_what_its
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_what_the_server_heard_though_its_answer_came_later() {
+    let fleet = Fleet::of(2).await;
+    fleet.put(Service { partition: Partition::Stop, ..service("one", 1) }).await;
+    fleet.settle("one", 1, SOON).await;
+    let silent = async || fleet.server().read(|view| view.sight.silent("n1", view.now)).await.unwrap();
+    // It has just told, and is answered in two seconds: by then nothing that it sends arrives any more.
+    sleep(SOON).await;
+    while silent().await > Duration::from_millis(200) {
+        sleep(Duration::from_millis(50)).await;
+    }
+    fleet.hosts[0].requests.send_replace(false);
+    while silent().await < Duration::from_millis(10_600) {
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(fleet.hosts[0].engine.running().is_empty(), "{:?}", fleet.running());
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_hold_nothing_is_done_until_a_person_takes_the_node_out() {
     let fleet = Fleet::of(2).await;
     fleet.put(Service { partition: Partition::Hold, ..service("db", 2) }).await;
