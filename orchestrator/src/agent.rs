@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use upbeat_service::{Backoff, Service, Stopped};
 
+use crate::ask::{Refused, Servers};
 use crate::cluster::lease::Lease;
 use crate::cluster::link::ServerLink;
 use crate::cluster::node::Node;
@@ -20,7 +21,7 @@ use crate::desired::Protected;
 use crate::http::cluster::Hello;
 use crate::http::{Access, Gateway, Guard, node_routes};
 use crate::itself::own_id;
-use crate::join::{Identity, Refused, Ticket, join};
+use crate::join::{Identity, Ticket, join};
 use crate::meter::Meter;
 use crate::readers::Readers;
 use crate::runtime::Runtime;
@@ -80,12 +81,13 @@ pub fn start(
         node_routes(Gateway::new(guard, shared.clone(), store, None, Arc::clone(&runtime), service.stop.clone()));
     (routes, async move {
         let (tasks, stop) = (TaskTracker::new(), &service.stop);
-        let joining = stop.clone().run_until_cancelled_owned(identity(&settings, &name, membership));
+        let servers = Arc::new(Servers::new(settings.server.clone()));
+        let joining = stop.clone().run_until_cancelled_owned(identity(&servers, &settings, &name, membership));
         let Some(identity) = joining.await else { return Ok(Stopped::Clean) };
         let identity = identity?;
-        info!(node = %identity.name, server = %settings.server, engine = %settings.engine.engine, "node");
+        info!(node = %identity.name, server = %settings.server.join(","), engine = %settings.engine.engine, "node");
         let hello = Hello { capacity: settings.capacity, labels: settings.labels.iter().cloned().collect() };
-        let link = Arc::new(ServerLink::new(settings.server.clone(), identity, hello, settings.state.clone())?);
+        let link = Arc::new(ServerLink::new(servers, identity, hello, settings.state.clone())?);
         let (lease, file) = (settings.state.join(LEASE), settings.state.join(ORDERS));
         let lease = spawn_blocking(move || Lease::of_file(&lease)).await?;
         let node = Node::new(link.clone(), Arc::clone(&runtime), shared.clone(), assigned, lease, Some(file));
@@ -102,14 +104,19 @@ pub fn start(
 }
 
 /// Who we are; joins if need be, however long the server is away.
-async fn identity(settings: &AgentSettings, name: &str, membership: Membership) -> anyhow::Result<Identity> {
+async fn identity(
+    servers: &Servers,
+    settings: &AgentSettings,
+    name: &str,
+    membership: Membership,
+) -> anyhow::Result<Identity> {
     let ticket = match membership {
         Membership::Joined(identity) => return Ok(identity),
         Membership::Invited(ticket) => ticket,
     };
     let mut backoff = Backoff::new(Duration::from_millis(250), LONGEST_WAIT);
     loop {
-        match join(&settings.server, &ticket, name, &settings.state).await {
+        match join(servers, &ticket, name, &settings.state).await {
             Ok(identity) => return Ok(identity),
             Err(error) => {
                 // What it refuses it will refuse the next time.

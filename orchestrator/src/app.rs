@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use upbeat_service::{Service, Stopped};
 
 use crate::control::{Conditions, Control};
-use crate::credentials::first_token;
+use crate::credentials::{Credentials, first_token};
 use crate::http::{self, Access, Gateway, Guard};
 use crate::meter::Meter;
 use crate::probes::probe;
@@ -30,7 +30,7 @@ pub const FILE: &str = "orchestrator.sqlite";
 const FIRST_TOKEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// Sees to it that somebody may come in.
-pub async fn first_admin(store: Arc<SqliteStore>, folder: PathBuf) {
+pub async fn first_admin(store: Arc<dyn Credentials>, folder: PathBuf) {
     while let Err(error) = first_token(&*store, &folder, chrono::Utc::now().timestamp()).await {
         warn!(error = %format_args!("{error:#}"), "there is no admin token yet");
         tokio::time::sleep(FIRST_TOKEN_AGAIN).await;

@@ -21,6 +21,7 @@ pub mod model;
 pub mod node;
 pub mod orders;
 pub mod placement;
+pub mod quorum;
 pub mod records;
 pub mod remote;
 pub mod request;

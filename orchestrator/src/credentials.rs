@@ -47,7 +47,7 @@ impl std::fmt::Display for Role {
 }
 
 /// A token, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// What it is called.
     pub name: String,
@@ -60,7 +60,7 @@ pub struct Token {
 }
 
 /// A token with which one host becomes a node, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     /// The SHA-256 of its secret, in hex.
     pub hash: String,
@@ -82,7 +82,7 @@ pub struct Admitted {
 }
 
 /// A node that has joined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its name.
     pub name: String,
@@ -95,7 +95,7 @@ pub struct Member {
 }
 
 /// Why a host does not become a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum NotJoined {
     /// Nobody made this token, or it was taken back.
     #[error("the join token is not one of those that count")]
@@ -115,7 +115,7 @@ pub enum NotJoined {
 }
 
 /// What became of a token that was to be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Forgotten {
     /// It counts no more.
     Done,
@@ -223,7 +223,12 @@ pub async fn first_token(store: &dyn Credentials, folder: &Path, now: i64) -> an
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::cluster::quorum::Quorum;
+    use crate::pki::Authority;
     use crate::store::memory::MemoryStore;
     use crate::store::sqlite::SqliteStore;
 
@@ -283,6 +288,18 @@ mod tests {
         contract(&MemoryStore::default()).await;
         let folder = tempfile::tempdir().unwrap();
         contract(&SqliteStore::new(folder.path().join("store")).unwrap()).await;
+        let store = Arc::new(SqliteStore::new(folder.path().join("agreed")).unwrap());
+        let authority = Arc::new(Authority::open(folder.path()).unwrap());
+        let quorum = Arc::new(Quorum::new(store, authority, "https://localhost:1".to_owned(), None));
+        let running = tokio::spawn({
+            let quorum = Arc::clone(&quorum);
+            async move { quorum.run().await }
+        });
+        while !quorum.leads() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        contract(&*quorum).await;
+        running.abort();
     }
 
     #[tokio::test]

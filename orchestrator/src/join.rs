@@ -4,12 +4,12 @@
 //! key is made here, before anything is asked, and stays here: when the answer is lost, the same key asks again.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 use axum::http::Method;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connect;
 use rcgen::KeyPair;
@@ -17,9 +17,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use crate::ask::Servers;
 use crate::pki::{self, LASTS};
 use crate::secret::{self, sha256};
 use crate::tls::client::{self, Https, Shows};
@@ -28,9 +28,6 @@ use crate::tls::client::{self, Https, Shows};
 const KEY: &str = "node-key.pem";
 const CERTIFICATE: &str = "node.pem";
 const AUTHORITY: &str = "server-ca.pem";
-
-/// How long the server may take to answer.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// The most bytes of an answer.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -80,15 +77,6 @@ impl std::fmt::Debug for Ticket {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Ticket").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
     }
-}
-
-/// The server's answer that it does not.
-#[derive(Debug, thiserror::Error)]
-#[error("refused with {status}: {detail}")]
-pub(crate) struct Refused {
-    /// The status of HTTP.
-    pub(crate) status: u16,
-    detail: String,
 }
 
 /// What a host asks to become a node.
@@ -170,11 +158,11 @@ impl Identity {
     }
 }
 
-/// Has this host join as a node of this name, at `https://host:port`, and keeps in the folder who it is from then on.
+/// Has this host join as a node of this name, at one of the servers, and keeps in the folder who it is from then on.
 ///
 /// # Errors
 /// If the server can't be reached, is not the one of the token, or does not take it. To try again does no harm.
-pub async fn join(server: &str, ticket: &Ticket, name: &str, folder: &Path) -> anyhow::Result<Identity> {
+pub async fn join(servers: &Servers, ticket: &Ticket, name: &str, folder: &Path) -> anyhow::Result<Identity> {
     let key = {
         let path = folder.join(KEY);
         let made = move || secret::write_once(&path, &KeyPair::generate()?.serialize_pem());
@@ -183,7 +171,7 @@ pub async fn join(server: &str, ticket: &Ticket, name: &str, folder: &Path) -> a
     let csr = pki::request(&KeyPair::from_pem(&key).context("the node's key can't be read")?)?;
     let request = JoinRequest { token: ticket.text(), name: name.to_owned(), csr };
     let client = client::joining(&ticket.fingerprint)?;
-    let joined: Joined = post(&client, &format!("{server}/v1/join"), &request).await?;
+    let joined: Joined = post(servers, &client, "/v1/join", &request).await?;
     let authority = CertificateDer::from_pem_slice(joined.ca.as_bytes()).context("no authority was sent")?;
     ensure!(sha256(&authority) == ticket.fingerprint, "the authority that was sent is not the one of the token");
     let identity = Identity::new(&joined.certificate, &key, &joined.ca).context("what was sent is no use")?;
@@ -195,9 +183,9 @@ pub async fn join(server: &str, ticket: &Ticket, name: &str, folder: &Path) -> a
 ///
 /// # Errors
 /// If the server can't be reached, or does not know the node any more.
-pub async fn renew(server: &str, identity: &Identity, folder: &Path) -> anyhow::Result<Identity> {
+pub async fn renew(servers: &Servers, identity: &Identity, folder: &Path) -> anyhow::Result<Identity> {
     let client = identity.client()?;
-    let joined: Joined = post(&client, &format!("{server}/v1/join/renew"), &serde_json::json!({})).await?;
+    let joined: Joined = post(servers, &client, "/v1/join/renew", &serde_json::json!({})).await?;
     let authority = CertificateDer::from_pem_slice(joined.ca.as_bytes()).context("no authority was sent")?;
     ensure!(authority == identity.authority, "the authority that was sent is another one");
     let key = folder.join(KEY);
@@ -221,51 +209,18 @@ async fn keep(folder: &Path, joined: Joined) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(kept).await?
 }
 
-async fn post<C, T>(client: &Client<C, Full<Bytes>>, to: &str, what: &impl Serialize) -> anyhow::Result<T>
+async fn post<C, T>(
+    servers: &Servers,
+    client: &Client<C, Full<Bytes>>,
+    path: &str,
+    what: &impl Serialize,
+) -> anyhow::Result<T>
 where
     C: Connect + Clone + Send + Sync + 'static,
     T: for<'de> Deserialize<'de>,
 {
-    let answer = ask(client, Method::POST, to, what, MAX_ANSWER).await?;
-    serde_json::from_slice(&answer).with_context(|| format!("{to}: what was answered is not what was asked for"))
-}
-
-/// Asks the server, and gives what it answers, so many bytes at most.
-///
-/// # Errors
-/// If it does not answer, or refuses: its word on why is in the error.
-pub(crate) async fn ask<C>(
-    client: &Client<C, Full<Bytes>>,
-    method: Method,
-    to: &str,
-    what: &impl Serialize,
-    most: usize,
-) -> anyhow::Result<Bytes>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
-    let request = axum::http::Request::builder().method(method).uri(to).header("content-type", "application/json");
-    let request = request.body(Full::from(serde_json::to_vec(what)?)).with_context(|| format!("{to}: no address"))?;
-    let answered = async {
-        let answer = client.request(request).await.map_err(cause)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), most).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("the answer can't be read: {error}"))?.to_bytes();
-        if !status.is_success() {
-            let told: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            let detail = told["detail"].as_str().unwrap_or("it does not say why");
-            return Err(Refused { status: status.as_u16(), detail: detail.to_owned() }.into());
-        }
-        Ok(body)
-    };
-    let answered = timeout(ANSWER, answered).await.unwrap_or_else(|_| bail!("no answer in time"));
-    answered.with_context(|| to.to_owned())
-}
-
-/// What is behind an error that says of itself only that there is one.
-fn cause(error: hyper_util::client::legacy::Error) -> anyhow::Error {
-    let error = anyhow::Error::new(error);
-    anyhow::anyhow!("{}", error.root_cause())
+    let answer = servers.ask(client, Method::POST, path, what, MAX_ANSWER).await?;
+    serde_json::from_slice(&answer).with_context(|| format!("{path}: what was answered is not what was asked for"))
 }
 
 #[cfg(test)]

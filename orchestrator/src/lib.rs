@@ -8,7 +8,7 @@
 //! 5. [`plan`](mod@plan): what follows from both, a pure function;
 //! 6. [`runtime`]: the engine: Docker, or a simulator that keeps virtual time;
 //! 7. [`picture`]: what the loop last saw and decided, and [`http`], which tells it, and takes what may be asked for;
-//! 8. [`credentials`]: who may do what; [`pki`] and [`mod@tls`]: how other machines are known and reached; [`mod@join`]:
+//! 8. [`credentials`]: who may do what; [`pki`], [`mod@tls`] and [`mod@ask`]: how other machines are known and reached; [`mod@join`]:
 //!    how a host becomes one of them;
 //! 9. [`itself`]: which container we are in; [`secret`] and [`redact`]: what nobody is told;
 //! 10. [`settings`], [`app`], [`dry_run`], [`meter`], the board: the binary.
@@ -16,6 +16,7 @@
 pub mod agent;
 pub mod allow;
 pub mod app;
+pub mod ask;
 mod board;
 pub mod cluster;
 pub mod container;

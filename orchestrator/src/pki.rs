@@ -8,9 +8,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SubjectPublicKeyInfo,
 };
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +19,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::secret::{self, sha256};
+use crate::tls::client::Shows;
 
 /// The authority's file in the state folder: its key, then its certificate.
 pub const AUTHORITY: &str = "authority.pem";
@@ -38,6 +39,7 @@ pub const LASTS: Duration = Duration::from_hours(365 * 24);
 /// What every certificate of ours has as its organisation, and those of nodes as its unit.
 const ORGANISATION: &str = "upbeat-orchestrator";
 const NODES: &str = "nodes";
+const SERVERS: &str = "servers";
 
 /// The names that reach a server from its own machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -76,9 +78,20 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-/// The node that a certificate of ours was given to.
+/// What a certificate of ours says that its holder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A node.
+    Node,
+    /// Another server of the same authority, which may do whatever servers do among themselves.
+    Server,
+}
+
+/// Whom a certificate of ours was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
+    /// What it is.
+    pub kind: Kind,
     /// Its name.
     pub name: String,
     /// What its key is known by.
@@ -155,6 +168,17 @@ impl Authority {
         Ok(CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())?)
     }
 
+    /// What a server of this authority shows to the others: a new key, and a certificate for it.
+    ///
+    /// # Errors
+    /// If none can be made.
+    pub fn fellow(&self) -> anyhow::Result<Shows> {
+        let key = KeyPair::generate()?;
+        let certificate = self.signed("server", SERVERS, &key)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        Ok(Shows { chain: vec![certificate.der().clone()], key })
+    }
+
     /// A certificate for the node that made this request, and what its key is known by. Nothing else of the request
     /// counts, only that it was signed with its key.
     ///
@@ -175,12 +199,17 @@ impl Authority {
 
     fn node(&self, name: &str, key: &impl PublicKeyData) -> anyhow::Result<String> {
         node_name(name).map_err(anyhow::Error::msg)?;
+        Ok(self.signed(name, NODES, key)?.pem())
+    }
+
+    /// A certificate to be shown to servers.
+    fn signed(&self, name: &str, unit: &str, key: &impl PublicKeyData) -> anyhow::Result<Certificate> {
         let mut params = lasting(CertificateParams::default(), LASTS);
-        params.distinguished_name = named(name, Some(NODES));
+        params.distinguished_name = named(name, Some(unit));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
-        Ok(params.signed_by(key, &self.issuer)?.pem())
+        Ok(params.signed_by(key, &self.issuer)?)
     }
 }
 
@@ -192,15 +221,19 @@ pub(crate) fn request(key: &KeyPair) -> anyhow::Result<String> {
 /// Whose this certificate is, which has been verified already.
 ///
 /// # Errors
-/// If it is not a node's.
+/// If it is neither a node's nor a server's to show to others.
 pub fn peer(certificate: &CertificateDer<'_>) -> anyhow::Result<Peer> {
     let (key, info) = peer_key(certificate)?;
     let (_, parsed) = X509Certificate::from_der(certificate).context("no certificate")?;
     let subject = parsed.subject();
     let unit = subject.iter_organizational_unit().next().and_then(|unit| unit.as_str().ok());
-    ensure!(unit == Some(NODES), "not a node's certificate");
+    let kind = match unit {
+        Some(NODES) => Kind::Node,
+        Some(SERVERS) => Kind::Server,
+        _ => bail!("not a node's certificate"),
+    };
     let name = subject.iter_common_name().next().and_then(|name| name.as_str().ok()).context("no name")?;
-    Ok(Peer { name: node_name(name).map_err(anyhow::Error::msg)?.to_owned(), key, info })
+    Ok(Peer { kind, name: node_name(name).map_err(anyhow::Error::msg)?.to_owned(), key, info })
 }
 
 /// What a certificate's key is known by, and that key.

@@ -29,6 +29,17 @@ use crate::severity::Severity;
 /// The address that is listened on unless another is given: nobody else's business.
 pub const LISTEN: &str = "127.0.0.1:8080";
 
+/// Where a server is reached: `https://HOST:PORT`.
+///
+/// # Errors
+/// With what would do, if it is something else.
+pub(crate) fn https_url(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let uri: Option<axum::http::Uri> = text.parse().ok();
+    let fits = uri.is_some_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some() && uri.path() == "/");
+    if fits { Ok(text.to_owned()) } else { Err("write https://HOST:PORT, such as https://10.0.0.1:8443".to_owned()) }
+}
+
 /// Everything that the orchestrator can be told, each as a flag or an environment variable.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {

@@ -6,6 +6,7 @@ pub mod sqlite;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::allow::AllowList;
 use crate::desired::Snapshot;
@@ -50,7 +51,7 @@ pub struct Kept {
 }
 
 /// Somebody asked to have a container left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Why.
     pub reason: String,

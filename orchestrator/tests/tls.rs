@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use upbeat_orchestrator::ask::Servers;
 use upbeat_orchestrator::credentials::{Credentials, first_token};
 use upbeat_orchestrator::http::{Access, Guard, join};
 use upbeat_orchestrator::join::{Identity, Ticket, join as join_as, renew};
@@ -120,7 +121,7 @@ impl Scene {
     }
 
     async fn join(&self, ticket: &Ticket, name: &str, folder: &Path) -> Result<Identity, String> {
-        join_as(&self.url(), ticket, name, folder).await.map_err(|error| format!("{error:#}"))
+        join_as(&Servers::new(vec![self.url()]), ticket, name, folder).await.map_err(|error| format!("{error:#}"))
     }
 }
 
@@ -145,10 +146,10 @@ async fn a_host_joins_once_with_its_token_and_is_a_node_by_its_certificate_from_
 
     let loaded = Identity::load(one.path()).unwrap().unwrap();
     assert_eq!((loaded.name.as_str(), identity.name.as_str()), ("n-1", "n-1"));
-    let next = renew(&scene.url(), &loaded, one.path()).await.unwrap();
+    let next = renew(&Servers::new(vec![scene.url()]), &loaded, one.path()).await.unwrap();
     assert_eq!(next.name, "n-1");
     scene.store.forget_member("n-1").await.unwrap();
-    let why = format!("{:#}", renew(&scene.url(), &next, one.path()).await.unwrap_err());
+    let why = format!("{:#}", renew(&Servers::new(vec![scene.url()]), &next, one.path()).await.unwrap_err());
     assert!(why.contains("403") && why.contains("taken out"), "{why}");
 }
 
@@ -168,7 +169,7 @@ async fn a_join_token_is_for_its_node_alone_and_for_its_time() {
     let old = Identity::load(one.path()).unwrap().unwrap();
     let replacing = scene.ticket(json!({"node": "n-1"})).await;
     scene.join(&replacing, "n-1", two.path()).await.unwrap();
-    assert!(renew(&scene.url(), &old, one.path()).await.is_err());
+    assert!(renew(&Servers::new(vec![scene.url()]), &old, one.path()).await.is_err());
 
     let short = scene.ticket(json!({"ttl": "1s"})).await;
     tokio::time::sleep(Duration::from_millis(2100)).await;

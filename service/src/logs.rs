@@ -15,8 +15,8 @@ use crate::settings::{LogFormat, refuse};
 /// The target of access events, whose text form is a line of its own without time or level before it.
 pub const ACCESS: &str = "access";
 
-/// The SDK tells of its own doings at `info`; here these are details.
-const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_smithy_runtime=warn";
+/// The SDK tells of its own doings at `info`; here these are details. What openraft tells, the orchestrator says itself.
+const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_smithy_runtime=warn,openraft=off";
 
 /// Starts logging, filtered by `RUST_LOG`, for the rest of the process. A second call changes nothing.
 pub fn start(format: LogFormat) {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use upbeat_service::Health;
+use upbeat_service::health::Beat;
 use upbeat_service::readiness::Condition;
 
 use super::meter::ClusterMeter;
 use super::orders::{cures, orders};
-use super::records::Records;
+use super::records::{Leadership, Records};
 use super::schedule::decide;
 use super::server::{Ask, Refusal, View};
 use super::sight::Sight;
@@ -53,6 +54,7 @@ pub struct Brain {
     store: Option<Condition>,
     meter: ClusterMeter,
     store_works: bool,
+    in_doubt: bool,
     cluster: Cluster,
     sight: Sight,
     waiting: BTreeMap<(Name, u32), String>,
@@ -77,6 +79,7 @@ impl Brain {
             store,
             meter: ClusterMeter::default(),
             store_works: true,
+            in_doubt: false,
             cluster: Cluster::default(),
             sight: Sight::default(),
             waiting: BTreeMap::new(),
@@ -98,30 +101,61 @@ impl Brain {
     /// Runs until `stop`.
     pub async fn run(mut self, health: Health, stop: CancellationToken) {
         let beat = health.task("cluster", LIMIT);
+        while self.stand_by(&beat, &stop).await {
+            self.lead(&beat, &stop).await;
+        }
+        beat.finish();
+    }
+
+    /// Waits until this server leads, and reads what is kept. False if it is to stop.
+    async fn stand_by(&mut self, beat: &Beat, stop: &CancellationToken) -> bool {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut load_at = Instant::now();
         loop {
             beat.beat(LIMIT);
-            match self.records.load().await {
-                Ok(cluster) => {
-                    self.cluster = cluster;
-                    break;
-                }
-                Err(why) => {
-                    self.see_store(Err(&why));
-                    tokio::select! {
-                        () = stop.cancelled() => return beat.finish(),
-                        () = sleep(STORE_AGAIN) => {}
+            let refusal = match self.records.leadership() {
+                Leadership::Ours if Instant::now() >= load_at => match self.load().await {
+                    Ok(()) => return !stop.is_cancelled(),
+                    Err(why) => {
+                        load_at = Instant::now() + STORE_AGAIN;
+                        Refusal::Store(why)
                     }
+                },
+                Leadership::Ours => Refusal::Away("it has not read yet what is kept".to_owned()),
+                Leadership::Anothers => {
+                    self.store.iter().for_each(Condition::met);
+                    Refusal::Away("another server leads".to_owned())
                 }
+                Leadership::Nobodys(why) => {
+                    self.store.iter().for_each(|store| store.unmet(&why));
+                    Refusal::Away(why)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return false,
+                _ = ticks.tick() => {}
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::Tell(_, _, answer)) => drop(answer.send(Err(refusal))),
+                    Some(Ask::Job(job)) => job.refuse(refusal),
+                    None => return false,
+                },
             }
         }
-        self.see_store(Ok(()));
+    }
+
+    /// Acts, for as long as this server leads.
+    async fn lead(&mut self, beat: &Beat, stop: &CancellationToken) {
         let Cluster { id, services, nodes, slots, .. } = &self.cluster;
         info!(cluster = %id, services = services.len(), nodes = nodes.len(), slots = slots.len(), "cluster");
-        self.sight.began = self.now();
+        self.sight = Sight { began: self.now(), ..Sight::default() };
+        self.term = fastrand::u64(1..);
+        self.announce("leads", "this server leads");
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut dirty, mut look_at) = (true, Instant::now());
-        loop {
+        while self.records.leadership() == Leadership::Ours {
             beat.beat(LIMIT);
             tokio::select! {
                 biased;
@@ -141,7 +175,22 @@ impl Brain {
                 },
             }
         }
-        beat.finish();
+        // Whoever still waits for orders has none from here.
+        for given in std::mem::take(&mut self.given).into_values() {
+            given.send_replace(Arc::default());
+        }
+        self.waiting.clear();
+        self.meter.rest();
+        self.announce("leads", "this server leads no more");
+    }
+
+    /// Reads what is kept.
+    async fn load(&mut self) -> Result<(), StoreError> {
+        let loaded = self.records.load().await;
+        self.see_store(loaded.as_ref().map(drop));
+        self.cluster = loaded?;
+        self.in_doubt = false;
+        Ok(())
     }
 
     fn now(&self) -> Moment {
@@ -170,12 +219,17 @@ impl Brain {
                 news
             }
             Ask::Job(job) => {
-                let Some((changes, done)) = job(&self.view()) else { return false };
+                // Else what is known may not be what is kept.
+                let doubt = if self.in_doubt { self.load().await.err() } else { None };
+                let Some((changes, done)) = job.run(&self.view()) else { return false };
                 if changes.is_empty() {
                     done(Ok(()));
                     return false;
                 }
-                let kept = self.keep(changes).await;
+                let kept = match doubt {
+                    Some(why) => Err(why),
+                    None => self.keep(changes).await,
+                };
                 let is_kept = kept.is_ok();
                 done(kept);
                 is_kept
@@ -222,6 +276,9 @@ impl Brain {
 
     /// Works out what is to change, and what nodes are to be told; whether there is more to do at once.
     async fn look(&mut self) -> bool {
+        if self.in_doubt && self.load().await.is_err() {
+            return true;
+        }
         let now = self.now();
         self.sight.forget(&self.cluster, now);
         let decision = decide(&self.cluster, &self.sight, now);
@@ -251,6 +308,8 @@ impl Brain {
     async fn keep(&mut self, changes: Vec<(Change, String)>) -> Result<(), StoreError> {
         let kept = self.records.keep(changes.iter().map(|(change, _)| change.clone()).collect()).await;
         self.see_store(kept.as_ref().copied());
+        // What was not answered with `Ok` may be kept all the same.
+        self.in_doubt = kept.is_err();
         kept?;
         for (change, why) in &changes {
             self.cluster.apply(change);
@@ -281,6 +340,11 @@ impl Brain {
                 self.store.iter().for_each(|store| store.unmet(why));
             }
         }
+    }
+
+    /// An event that is logged elsewhere.
+    fn announce(&self, event: &'static str, why: &str) {
+        drop(self.events.send(Event::now(event, "", None, why)));
     }
 
     fn tell(&self, event: &'static str, what: &str, why: &str) {

@@ -12,8 +12,9 @@ use tracing::{info, warn};
 
 use super::node::{Link, LinkError};
 use super::wire::{Orders, Report};
+use crate::ask::{Refused, Servers};
 use crate::http::cluster::Hello;
-use crate::join::{Identity, Refused, ask, renew};
+use crate::join::{Identity, renew};
 use crate::tls::client::Https;
 
 /// The most bytes of orders: of some ten thousand containers.
@@ -24,7 +25,7 @@ const RENEW_EVERY: Duration = Duration::from_hours(6);
 
 /// The way to a server.
 pub struct ServerLink {
-    server: String,
+    servers: Arc<Servers>,
     hello: Hello,
     now: Mutex<Now>,
     folder: PathBuf,
@@ -39,14 +40,14 @@ struct Now {
 }
 
 impl ServerLink {
-    /// To this server, as this node, which says this of itself.
+    /// To these servers, as this node, which says this of itself.
     ///
     /// # Errors
     /// If who it is can't be shown.
-    pub fn new(server: String, identity: Identity, hello: Hello, folder: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(servers: Arc<Servers>, identity: Identity, hello: Hello, folder: PathBuf) -> anyhow::Result<Self> {
         let client = identity.client()?;
         let now = Now { identity: Arc::new(identity), client, orders: None, greeted: false };
-        Ok(Self { server, hello, now: Mutex::new(now), folder })
+        Ok(Self { servers, hello, now: Mutex::new(now), folder })
     }
 
     /// Renews the certificate when it is time, for as long as it is polled.
@@ -54,7 +55,7 @@ impl ServerLink {
         loop {
             let identity = Arc::clone(&self.now().identity);
             if identity.is_due(SystemTime::now()) {
-                let renewed = renew(&self.server, &identity, &self.folder).await;
+                let renewed = renew(&self.servers, &identity, &self.folder).await;
                 match renewed.and_then(|identity| Ok((identity.client()?, identity))) {
                     Ok((client, identity)) => {
                         info!(node = %identity.name, "certificate renewed");
@@ -74,7 +75,7 @@ impl ServerLink {
 
     async fn greet(&self, client: &Https) -> anyhow::Result<()> {
         if !self.now().greeted {
-            ask(client, Method::PUT, &format!("{}/v1/agent", self.server), &self.hello, MAX_ORDERS).await?;
+            self.servers.ask(client, Method::PUT, "/v1/agent", &self.hello, MAX_ORDERS).await?;
             self.now().greeted = true;
         }
         Ok(())
@@ -86,8 +87,8 @@ impl Link for ServerLink {
     async fn exchange(&self, report: Report, waits: bool) -> Result<Arc<Orders>, LinkError> {
         let client = self.now().client.clone();
         self.greet(&client).await.map_err(told)?;
-        let to = format!("{}/v1/agent/exchange?waits={waits}", self.server);
-        let answer = ask(&client, Method::POST, &to, &report, MAX_ORDERS).await;
+        let path = format!("/v1/agent/exchange?waits={waits}");
+        let answer = self.servers.ask(&client, Method::POST, &path, &report, MAX_ORDERS).await;
         if let Err(error) = &answer
             && error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404)
         {

@@ -25,6 +25,7 @@ struct ClusterFamilies {
     replicas: Family<Replicas, Gauge>,
     changes: Family<Changes, Counter>,
     storm: Gauge,
+    leads: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,10 +55,12 @@ impl Families for ClusterFamilies {
             replicas: Family::default(),
             changes: counters(registry, "orchestrator_changes", "What was changed of where replicas are"),
             storm: Gauge::default(),
+            leads: Gauge::default(),
         };
         registry.register("orchestrator_nodes", "Nodes by how they are", families.nodes.clone());
         registry.register("orchestrator_replicas", "Replicas of all services", families.replicas.clone());
         registry.register("orchestrator_storm", "Nodes that were lost together with many", families.storm.clone());
+        registry.register("orchestrator_leads", "Whether this server is the one that acts", families.leads.clone());
         for change in CHANGES {
             drop(families.changes.get_or_create(&Changes { change }));
         }
@@ -101,6 +104,16 @@ impl ClusterMeter {
             families.replicas.get_or_create(&Replicas { what }).set(as_gauge(count));
         }
         families.storm.set(as_gauge(view.sight.storm.len()));
+        families.leads.set(1);
+    }
+
+    /// This server does not act any more: another one knows how everything is.
+    pub(super) fn rest(&self) {
+        let Some(families) = &self.0 else { return };
+        families.nodes.clear();
+        families.replicas.clear();
+        families.storm.set(0);
+        families.leads.set(0);
     }
 }
 

@@ -7,17 +7,32 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, params};
 
-use super::model::{Service, Template};
+use super::model::Template;
 use super::state::{Change, Cluster, Entry, Name, Placed, container_name};
+use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Hold, StoreError};
+
+/// Which of several servers acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// We do.
+    Ours,
+    /// Another one does.
+    Anothers,
+    /// None that we know of, for this reason.
+    Nobodys(String),
+}
 
 /// Where a cluster is kept. What is answered with `Ok` is on the disk, all of it; what is not, may be none of it or all.
 #[async_trait]
-pub trait Records: Send + Sync + 'static {
+pub trait Records: std::fmt::Debug + Send + Sync + 'static {
+    /// Which server acts by them: a store of its own has one.
+    fn leadership(&self) -> Leadership {
+        Leadership::Ours
+    }
+
     /// All of it; a new one if there is none.
     async fn load(&self) -> Result<Cluster, StoreError>;
 
@@ -25,56 +40,54 @@ pub trait Records: Send + Sync + 'static {
     async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 }
 
-/// A service as it is kept: what it is created from is in a table of its own.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    service: Service,
-    revision: u64,
-    rollout: u64,
-    held: Option<(String, i64)>,
-    removing: bool,
-}
-
 #[async_trait]
 impl Records for SqliteStore {
     async fn load(&self) -> Result<Cluster, StoreError> {
-        self.write(|transaction| read(transaction)).await
-    }
-
-    async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.write(move |transaction| {
-            for change in &changes {
-                keep(transaction, change)?;
-            }
-            let forgets = |change: &Change| {
-                matches!(change, Change::Forget(..) | Change::ForgetNode(_) | Change::ForgetService(_))
-            };
-            if changes.iter().any(forgets) {
-                transaction.execute("DELETE FROM templates WHERE hash NOT IN (SELECT template FROM replicas)", [])?;
-            }
-            Ok(())
+        self.write(|transaction| {
+            begin(transaction, &new_id())?;
+            read(transaction)
         })
         .await
     }
+
+    async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.write(move |transaction| keep(transaction, &changes)).await
+    }
 }
 
-fn read(connection: &Connection) -> anyhow::Result<Cluster> {
-    let kept = connection.query_row("SELECT cluster, epoch FROM cluster", [], |row| Ok((row.get(0)?, row.get(1)?)));
-    let (id, epoch): (String, i64) = if let Some(kept) = kept.optional()? {
-        kept
-    } else {
-        let id = uuid::Uuid::now_v7().simple().to_string();
-        connection.execute("INSERT INTO cluster VALUES (1, ?1, 0)", [&id])?;
-        (id, 0)
-    };
+/// What a cluster that is new is called.
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// Where there is no cluster yet, there is one of this id.
+pub(crate) fn begin(connection: &Connection, id: &str) -> anyhow::Result<()> {
+    connection.execute("INSERT OR IGNORE INTO cluster VALUES (1, ?1, 0)", [id])?;
+    Ok(())
+}
+
+/// Keeps these changes.
+pub(crate) fn keep(connection: &Connection, changes: &[Change]) -> anyhow::Result<()> {
+    for change in changes {
+        keep_one(connection, change)?;
+    }
+    let forgets =
+        |change: &Change| matches!(change, Change::Forget(..) | Change::ForgetNode(_) | Change::ForgetService(_));
+    if changes.iter().any(forgets) {
+        connection.execute("DELETE FROM templates WHERE hash NOT IN (SELECT template FROM replicas)", [])?;
+    }
+    Ok(())
+}
+
+/// All of it.
+pub(crate) fn read(connection: &Connection) -> anyhow::Result<Cluster> {
+    let (id, epoch): (String, i64) =
+        connection.query_row("SELECT cluster, epoch FROM cluster", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut cluster = Cluster { id, epoch: epoch.cast_unsigned(), ..Cluster::default() };
     let mut rows = connection.prepare("SELECT name, entry FROM services")?;
     for row in rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
         let (name, entry) = row?;
-        let Kept { service, revision, rollout, held, removing } =
-            serde_json::from_str(&entry).with_context(|| format!("service {name} can't be read"))?;
-        let held = held.map(|(reason, since)| Hold { reason, since });
-        let entry = Entry { service: Arc::new(service), revision, rollout, held, removing };
+        let entry: Entry = serde_json::from_str(&entry).with_context(|| format!("service {name} can't be read"))?;
         cluster.services.insert(name.into(), entry);
     }
     let mut rows = connection.prepare("SELECT name, node FROM nodes")?;
@@ -129,20 +142,11 @@ fn slots(connection: &Connection, cluster: &Cluster) -> anyhow::Result<BTreeMap<
     Ok(slots)
 }
 
-fn keep(connection: &Connection, change: &Change) -> anyhow::Result<()> {
+fn keep_one(connection: &Connection, change: &Change) -> anyhow::Result<()> {
     match change {
         Change::Service(name, entry) => {
-            let held = entry.held.as_ref().map(|hold| (hold.reason.clone(), hold.since));
-            let Entry { service, revision, rollout, removing, .. } = entry;
-            let kept = Kept {
-                service: Service::clone(service),
-                revision: *revision,
-                rollout: *rollout,
-                held,
-                removing: *removing,
-            };
             let mut put = connection.prepare_cached("INSERT OR REPLACE INTO services VALUES (?1, ?2)")?;
-            put.execute(params![&**name, serde_json::to_string(&kept)?])?;
+            put.execute(params![&**name, serde_json::to_string(entry)?])?;
         }
         Change::ForgetService(name) => drop(connection.execute("DELETE FROM services WHERE name = ?1", [&**name])?),
         Change::Node(name, node) => {

@@ -56,8 +56,8 @@ pub async fn look_after(server: Server, engines: Engines, health: Health, stop: 
             });
             engines.collect::<BTreeMap<_, _>>()
         });
-        // Without an answer the server is stopping.
-        let Ok(wanted) = wanted.await else { break };
+        // Without an answer the server is stopping, or another one leads, and looks after them.
+        let wanted = wanted.await.unwrap_or_default();
         nodes.retain(|name, (address, stop)| {
             let keep = wanted.get(name) == Some(address);
             if !keep {
@@ -87,7 +87,7 @@ pub async fn look_after(server: Server, engines: Engines, health: Health, stop: 
 async fn node_changes(events: &mut tokio::sync::broadcast::Receiver<crate::picture::Event>) {
     loop {
         match events.recv().await {
-            Ok(event) if event.event == "node" => return,
+            Ok(event) if matches!(event.event, "node" | "leads") => return,
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return,
             // It ends with the server, which is noticed elsewhere.

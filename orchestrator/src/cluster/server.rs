@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use upbeat_service::readiness::Condition;
 
 use super::brain::Brain;
-use super::records::Records;
+use super::records::{Leadership, Records};
 use super::sight::{HEARTBEAT, Sight};
 use super::state::{Change, Cluster, Name};
 use super::wire::{Orders, Report};
@@ -62,7 +62,22 @@ pub struct View<'a> {
 }
 
 pub(super) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-pub(super) type Job = Box<dyn FnOnce(&View<'_>) -> Option<(Vec<(Change, String)>, Done)> + Send>;
+pub(super) type Work = Box<dyn FnOnce(Result<&View<'_>, Refusal>) -> Option<(Vec<(Change, String)>, Done)> + Send>;
+
+/// Something that somebody wants done.
+pub(super) struct Job(Work);
+
+impl Job {
+    /// What is to change for it, and what is to be done then; nothing if it is refused.
+    pub(super) fn run(self, view: &View<'_>) -> Option<(Vec<(Change, String)>, Done)> {
+        (self.0)(Ok(view))
+    }
+
+    /// Says no.
+    pub(super) fn refuse(self, why: Refusal) {
+        (self.0)(Err(why));
+    }
+}
 
 pub(super) enum Ask {
     Job(Job),
@@ -73,6 +88,7 @@ pub(super) enum Ask {
 #[derive(Clone, Debug)]
 pub struct Server {
     asks: mpsc::Sender<Ask>,
+    records: Arc<dyn Records>,
     events: broadcast::Sender<Event>,
 }
 
@@ -82,8 +98,8 @@ impl Server {
     pub fn new(records: Arc<dyn Records>, store: Option<Condition>) -> (Self, Brain) {
         let (sender, asks) = mpsc::channel(WAITING);
         let events = broadcast::Sender::new(WAITING);
-        let brain = Brain::new(asks, events.clone(), records, store);
-        (Self { asks: sender, events }, brain)
+        let brain = Brain::new(asks, events.clone(), Arc::clone(&records), store);
+        (Self { asks: sender, records, events }, brain)
     }
 
     /// What happens, from now on.
@@ -106,7 +122,7 @@ impl Server {
         wish: impl FnOnce(&View<'_>) -> Wish<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |view| match wish(view) {
+        let job: Work = Box::new(move |view| match view.and_then(wish) {
             Ok((changes, value)) => {
                 // Whoever asked may be gone.
                 let done: Done = Box::new(|kept| drop(answer.send(kept.map(|()| value).map_err(Refusal::from))));
@@ -117,7 +133,7 @@ impl Server {
                 None
             }
         });
-        self.asks.send(Ask::Job(job)).await.map_err(|_| away())?;
+        self.asks.send(Ask::Job(Job(job))).await.map_err(|_| away())?;
         answered.await.map_err(|_| away())?
     }
 
@@ -135,7 +151,10 @@ impl Server {
             drop(timeout(about, others).await);
         }
         let orders = Arc::clone(&given.borrow());
-        if orders.stamp.generation == 0 {
+        if self.records.leadership() != Leadership::Ours {
+            // Meanwhile, another server may have said something else.
+            Err(Refusal::Away("another server leads".to_owned()))
+        } else if orders.stamp.generation == 0 {
             Err(Refusal::Away("it has no orders for this node yet".to_owned()))
         } else {
             Ok(orders)

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::model::{Node, Partition, Service, Template};
 use crate::store::Hold;
 
@@ -25,7 +27,7 @@ pub struct Cluster {
 }
 
 /// A service, and what has been done with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// What is wanted.
     pub service: Arc<Service>,
@@ -40,7 +42,7 @@ pub struct Entry {
 }
 
 /// A replica that was placed on a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Placed {
     /// Higher than that of every replica that was placed before it.
     pub epoch: u64,
@@ -57,7 +59,7 @@ pub struct Placed {
 }
 
 /// Something that changes what is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Change {
     /// A service is as this says.
     Service(Name, Entry),

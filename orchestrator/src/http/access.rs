@@ -27,6 +27,7 @@ use super::Problem;
 pub(super) use super::asker::Asker;
 use super::asker::{is_local, is_loopback};
 use crate::credentials::{Credentials, Member, Role, find};
+use crate::pki::Kind;
 use crate::store::StoreError;
 
 /// Who may ask for what.
@@ -102,13 +103,23 @@ impl Access {
 
     /// The node that asks.
     pub(super) async fn node(&self, asker: &Asker) -> Result<Member, Problem> {
-        let (Some(peer), Some(credentials)) = (asker.peer(), &self.credentials) else {
+        let node = asker.peer().filter(|peer| peer.kind == Kind::Node);
+        let (Some(peer), Some(credentials)) = (node, &self.credentials) else {
             return Err(Problem::unauthorized("a node's certificate is needed, by TLS", false));
         };
         let member = credentials.member(&peer.name).await.map_err(|error| unavailable(&error))?;
         member
             .filter(|member| member.key == peer.key)
             .ok_or_else(|| Problem::new(403, format!("{} has been taken out; it has to join again", peer.name)))
+    }
+
+    /// Whether another server asks.
+    pub(super) fn fellow(asker: &Asker) -> Result<(), Problem> {
+        if asker.peer().is_some_and(|peer| peer.kind == Kind::Server) {
+            Ok(())
+        } else {
+            Err(Problem::unauthorized("a server's certificate is needed, by TLS", false))
+        }
     }
 
     /// Whether who asks came by TLS.

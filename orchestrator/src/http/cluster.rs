@@ -4,6 +4,7 @@ mod agents;
 mod logs;
 mod nodes;
 mod openapi;
+mod servers;
 mod services;
 mod status;
 mod views;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Asker;
 use super::{Guard, LISTENERS, Problem, events, join, no_method, nothing};
+use crate::cluster::quorum::Quorum;
 use crate::cluster::remote::Engines;
 use crate::cluster::server::{Refusal, Server};
 use crate::pki::Authority;
@@ -33,22 +35,31 @@ pub struct ClusterGateway {
     engines: Engines,
     listeners: Arc<Semaphore>,
     stop: CancellationToken,
+    quorum: Option<Arc<Quorum>>,
 }
 
 impl ClusterGateway {
     /// Of a server, and how it asks engines.
     #[must_use]
     pub fn new(guard: Guard, server: Server, engines: Engines, stop: CancellationToken) -> Self {
-        Self { guard, server, engines, listeners: Arc::new(Semaphore::new(LISTENERS)), stop }
+        Self { guard, server, engines, listeners: Arc::new(Semaphore::new(LISTENERS)), stop, quorum: None }
+    }
+
+    /// Of one of several servers.
+    #[must_use]
+    pub fn among(mut self, quorum: Option<Arc<Quorum>>) -> Self {
+        self.quorum = quorum;
+        self
     }
 }
 
 /// The routes of a server; with an authority, also those by which hosts become nodes.
 pub fn routes(gateway: ClusterGateway, authority: Option<Arc<Authority>>) -> Router {
     let guard = gateway.guard.clone();
-    let described = openapi::described(authority.is_some());
+    let quorum = gateway.quorum.clone();
+    let described = openapi::described(authority.is_some(), quorum.is_some());
     let joining = authority.map(|authority| join::routes(guard.clone(), authority)).unwrap_or_default();
-    Router::new()
+    let routes = Router::new()
         .route("/", get(status::inventory))
         .route("/containers", get(status::replicas))
         .route("/status", get(status::status))
@@ -69,10 +80,16 @@ pub fn routes(gateway: ClusterGateway, authority: Option<Arc<Authority>>) -> Rou
         .route("/v1/logs/{name}", get(logs::logs))
         .route("/v1/agent", put(agents::hello))
         .route("/v1/agent/exchange", post(agents::exchange))
-        .route("/openapi.json", get(async move || Json(described)))
         .with_state(gateway)
-        .merge(guard.routes())
+        .merge(guard.clone().routes())
         .merge(joining)
+        .method_not_allowed_fallback(no_method);
+    let routes = match quorum {
+        Some(quorum) => servers::led(routes, &quorum).merge(servers::routes(guard, quorum)),
+        None => routes,
+    };
+    routes
+        .route("/openapi.json", get(async move || Json(described)))
         .method_not_allowed_fallback(no_method)
         .fallback(nothing)
 }

@@ -7,16 +7,16 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use upbeat_service::settings::positive_duration;
 
-use super::EngineSettings;
+use super::{EngineSettings, https_url};
 use crate::join::Ticket;
 use crate::pki::node_name;
 
 /// Everything that an agent can be told, each as a flag or an environment variable.
 #[derive(Args, Clone, Debug)]
 pub struct AgentSettings {
-    /// The server, by TLS: https://HOST:PORT
-    #[arg(long, env = "SERVER", value_name = "URL", value_parser = server)]
-    pub server: String,
+    /// The server, by TLS: https://HOST:PORT; of several, all of them after commas
+    #[arg(long, env = "SERVER", value_name = "LIST", value_delimiter = ',', required = true, value_parser = https_url)]
+    pub server: Vec<String>,
 
     /// File with a join token: what this host becomes a node with, the first time
     #[arg(long, env = "JOIN_TOKEN_FILE", value_name = "PATH")]
@@ -75,13 +75,6 @@ impl AgentSettings {
         ensure!(!text.trim().is_empty(), "{} is empty", path.display());
         Ticket::parse(&text).with_context(|| path.display().to_string())
     }
-}
-
-fn server(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let uri: Option<axum::http::Uri> = text.parse().ok();
-    let fits = uri.is_some_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some() && uri.path() == "/");
-    if fits { Ok(text.to_owned()) } else { Err("write https://HOST:PORT, such as https://10.0.0.1:8443".to_owned()) }
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use super::DoorSettings;
+use super::{DoorSettings, https_url};
 use crate::cluster::compose::{Composed, Source, read};
 
 /// Everything that a server can be told, each as a flag or an environment variable.
@@ -22,6 +22,15 @@ pub struct ServerSettings {
     /// Folder with ca.pem, by which engines at https:// are known, and with cert.pem and key.pem, which they are shown
     #[arg(long, env = "ENGINE_TLS", value_name = "FOLDER")]
     pub engine_tls: Option<PathBuf>,
+
+    /// Be one of several servers, of which a majority keeps everything: the others, agents and clients reach this one here,
+    /// https://HOST:PORT
+    #[arg(long, env = "ADVERTISE", value_name = "URL", value_parser = https_url, requires = "tls_listen")]
+    pub advertise: Option<String>,
+
+    /// Join the servers of which one is here, with their authority.pem in --state; without it, this is the first one
+    #[arg(long, env = "JOIN", value_name = "URL", value_parser = https_url, requires = "advertise")]
+    pub join: Option<String>,
 
     /// How other machines reach it, and who may ask for what.
     #[command(flatten)]

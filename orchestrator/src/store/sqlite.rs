@@ -4,7 +4,7 @@
 //! loop. What can't be opened or written is tried again at the next call: a disk that was full and has room again needs
 //! no restart. Another process, the one that only shows, may read the same file, and write its own holds.
 
-mod credentials;
+pub(crate) mod credentials;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Hold, Kept, Store, StoreError};
@@ -27,7 +27,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const WAITING: usize = 64;
 
 /// What makes a file of each version into one of the next, from nothing on.
-const VERSIONS: [&str; 3] = [
+const VERSIONS: [&str; 4] = [
     "
     CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), taken INTEGER NOT NULL) STRICT;
     CREATE TABLE originals (name TEXT PRIMARY KEY, original TEXT NOT NULL) STRICT;
@@ -47,6 +47,10 @@ const VERSIONS: [&str; 3] = [
     CREATE INDEX replicas_by_node ON replicas (node);
     ",
     credentials::TABLES,
+    "
+    CREATE TABLE quorum (what TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE log (number INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
+    ",
 ];
 
 type Job = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
@@ -94,11 +98,19 @@ impl SqliteStore {
 
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&rusqlite::Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
+        write: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.change(move |transaction| write(transaction)).await
+    }
+
+    /// The same of what does a part of it in transactions within.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.call(move |connection| {
-            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            let written = write(&transaction)?;
+            let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let written = write(&mut transaction)?;
             transaction.execute("UPDATE writes SET count = count + 1", [])?;
             transaction.commit()?;
             Ok(written)

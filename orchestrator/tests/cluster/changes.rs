@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use upbeat_orchestrator::ask::Servers;
 use upbeat_orchestrator::join::{Identity, renew};
 use upbeat_testkit::eventually;
 
@@ -160,7 +161,7 @@ async fn a_node_that_drains_loses_nothing_meanwhile_and_once_it_is_taken_out_its
     let folder = cluster.hosts.path(1, "state");
     let refused = cluster.hosts.inside(Place::Host(1), async move || {
         let identity = Identity::load(&folder).unwrap().unwrap();
-        renew(&format!("https://{SECURE}"), &identity, &folder).await.map(drop).unwrap_err()
+        renew(&Servers::new(vec![format!("https://{SECURE}")]), &identity, &folder).await.map(drop).unwrap_err()
     });
     let refused = refused.await;
     assert!(format!("{refused:#}").contains("403"), "{refused:#}");

@@ -5,6 +5,7 @@
 mod changes;
 mod chaos;
 mod partitions;
+mod servers;
 mod troubles;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use super::super::openapi::{Bearer, common};
 use super::super::{join, tokens};
-use super::{logs, nodes, services, status};
+use super::{logs, nodes, servers, services, status};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,8 +19,9 @@ use super::{logs, nodes, services, status};
 )]
 struct Interface;
 
-/// With the routes by which hosts become nodes, if there are any.
-pub(super) fn described(joining: bool) -> utoipa::openapi::OpenApi {
+/// With the routes by which hosts become nodes, and those of one of several servers, if there are any.
+pub(super) fn described(joining: bool, several: bool) -> utoipa::openapi::OpenApi {
     let all = common(Interface::openapi());
-    if joining { all.merge_from(join::Interface::openapi()) } else { all }
+    let all = if joining { all.merge_from(join::Interface::openapi()) } else { all };
+    if several { all.merge_from(servers::Interface::openapi()) } else { all }
 }

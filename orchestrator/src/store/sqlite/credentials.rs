@@ -38,42 +38,18 @@ impl Credentials for SqliteStore {
     }
 
     async fn keep_token(&self, token: &Token) -> Result<bool, StoreError> {
-        let Token { name, hash, role, made } = token.clone();
-        self.write(move |transaction| {
-            let row = params![name, hash, serde_json::to_string(&role)?, made];
-            let added = "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-            Ok(transaction.execute(added, row)? > 0)
-        })
-        .await
+        let token = token.clone();
+        self.write(move |transaction| keep_token(transaction, &token)).await
     }
 
     async fn forget_token(&self, name: &str) -> Result<Forgotten, StoreError> {
         let name = name.to_owned();
-        self.write(move |transaction| {
-            let role = "SELECT role FROM tokens WHERE name = ?1";
-            let role: Option<String> = transaction.query_row(role, [&name], |row| row.get(0)).optional()?;
-            let Some(role) = role else { return Ok(Forgotten::Missing) };
-            let others = "SELECT count(*) FROM tokens WHERE role = ?1 AND name <> ?2";
-            let others: i64 = transaction.query_row(others, [&role, &name], |row| row.get(0))?;
-            if role_of(&role)? == Role::Admin && others == 0 {
-                return Ok(Forgotten::LastAdmin);
-            }
-            transaction.execute("DELETE FROM tokens WHERE name = ?1", [&name])?;
-            Ok(Forgotten::Done)
-        })
-        .await
+        self.write(move |transaction| forget_token(transaction, &name)).await
     }
 
     async fn keep_join_token(&self, token: &JoinToken) -> Result<(), StoreError> {
-        let JoinToken { hash, node, admitted, expires } = token.clone();
-        self.write(move |transaction| {
-            transaction
-                .execute("DELETE FROM join_tokens WHERE expires < ?1", [chrono::Utc::now().timestamp() - KNOWN_FOR])?;
-            let row = params![hash, node, serde_json::to_string(&admitted)?, expires];
-            transaction.execute("INSERT INTO join_tokens VALUES (?1, ?2, ?3, ?4, NULL, NULL)", row)?;
-            Ok(())
-        })
-        .await
+        let (token, now) = (token.clone(), chrono::Utc::now().timestamp());
+        self.write(move |transaction| keep_join_token(transaction, &token, now)).await
     }
 
     async fn join(
@@ -84,27 +60,7 @@ impl Credentials for SqliteStore {
         now: i64,
     ) -> Result<Result<Member, NotJoined>, StoreError> {
         let (token, name, key) = (token.to_owned(), name.to_owned(), key.to_owned());
-        self.write(move |transaction| {
-            let (known, used) = join_token(transaction, &token)?.unzip();
-            let used = used.flatten();
-            let member = member(transaction, &name)?;
-            let by = (name.as_str(), key.as_str());
-            let used = used.as_ref().map(|(name, key)| (name.as_str(), key.as_str()));
-            let token = match may_join(known.as_ref(), used, member.as_ref(), by, now) {
-                Ok(token) => token,
-                Err(why) => return Ok(Err(why)),
-            };
-            if let Some(member) = member.filter(|member| used.is_some() && member.key == key) {
-                return Ok(Ok(member));
-            }
-            let used = "UPDATE join_tokens SET used_key = ?2, used_name = ?3 WHERE hash = ?1";
-            transaction.execute(used, [&token.hash, &key, &name])?;
-            let member = Member { name, key, admitted: token.admitted, joined: now };
-            let row = params![member.name, member.key, serde_json::to_string(&member.admitted)?, member.joined];
-            transaction.execute("INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3, ?4)", row)?;
-            Ok(Ok(member))
-        })
-        .await
+        self.write(move |transaction| join(transaction, &token, &name, &key, now)).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, StoreError> {
@@ -123,8 +79,66 @@ impl Credentials for SqliteStore {
 
     async fn forget_member(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        self.write(move |transaction| Ok(transaction.execute("DELETE FROM members WHERE name = ?1", [name])? > 0)).await
+        self.write(move |transaction| forget_member(transaction, &name)).await
     }
+}
+
+pub(crate) fn keep_token(connection: &Connection, token: &Token) -> anyhow::Result<bool> {
+    let Token { name, hash, role, made } = token;
+    let row = params![name, hash, serde_json::to_string(role)?, made];
+    let added = "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    Ok(connection.execute(added, row)? > 0)
+}
+
+pub(crate) fn forget_token(connection: &Connection, name: &str) -> anyhow::Result<Forgotten> {
+    let role = "SELECT role FROM tokens WHERE name = ?1";
+    let role: Option<String> = connection.query_row(role, [name], |row| row.get(0)).optional()?;
+    let Some(role) = role else { return Ok(Forgotten::Missing) };
+    let others = "SELECT count(*) FROM tokens WHERE role = ?1 AND name <> ?2";
+    let others: i64 = connection.query_row(others, [&role, name], |row| row.get(0))?;
+    if role_of(&role)? == Role::Admin && others == 0 {
+        return Ok(Forgotten::LastAdmin);
+    }
+    connection.execute("DELETE FROM tokens WHERE name = ?1", [name])?;
+    Ok(Forgotten::Done)
+}
+
+pub(crate) fn keep_join_token(connection: &Connection, token: &JoinToken, now: i64) -> anyhow::Result<()> {
+    let JoinToken { hash, node, admitted, expires } = token;
+    connection.execute("DELETE FROM join_tokens WHERE expires < ?1", [now - KNOWN_FOR])?;
+    let row = params![hash, node, serde_json::to_string(admitted)?, expires];
+    connection.execute("INSERT INTO join_tokens VALUES (?1, ?2, ?3, ?4, NULL, NULL)", row)?;
+    Ok(())
+}
+
+pub(crate) fn join(
+    connection: &Connection,
+    token: &str,
+    name: &str,
+    key: &str,
+    now: i64,
+) -> anyhow::Result<Result<Member, NotJoined>> {
+    let (known, used) = join_token(connection, token)?.unzip();
+    let used = used.flatten();
+    let member = member(connection, name)?;
+    let used = used.as_ref().map(|(name, key)| (name.as_str(), key.as_str()));
+    let token = match may_join(known.as_ref(), used, member.as_ref(), (name, key), now) {
+        Ok(token) => token,
+        Err(why) => return Ok(Err(why)),
+    };
+    if let Some(member) = member.filter(|member| used.is_some() && member.key == key) {
+        return Ok(Ok(member));
+    }
+    let used = "UPDATE join_tokens SET used_key = ?2, used_name = ?3 WHERE hash = ?1";
+    connection.execute(used, [&token.hash, key, name])?;
+    let member = Member { name: name.to_owned(), key: key.to_owned(), admitted: token.admitted, joined: now };
+    let row = params![name, key, serde_json::to_string(&member.admitted)?, now];
+    connection.execute("INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3, ?4)", row)?;
+    Ok(Ok(member))
+}
+
+pub(crate) fn forget_member(connection: &Connection, name: &str) -> anyhow::Result<bool> {
+    Ok(connection.execute("DELETE FROM members WHERE name = ?1", [name])? > 0)
 }
 
 fn role_of(text: &str) -> anyhow::Result<Role> {
