@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::anyhow;
+use anyhow::ensure;
 use axum::Router;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -65,6 +65,11 @@ pub fn start(
     let routes = routes(gateway, authority);
     let app = upbeat_service::http::app(service.health.clone(), service.readiness.clone(), routes.clone());
     (routes, async move {
+        let is_alone = quorum.is_none();
+        ensure!(
+            !(is_alone && Quorum::is_kept_in(&store).await.unwrap_or_default()),
+            "--state (STATE) is that of one of several servers: give its --advertise (ADVERTISE)"
+        );
         let (tasks, stop, close) = (TaskTracker::new(), &service.stop, CancellationToken::new());
         if let Some(door) = door {
             let listener = door.open().await?;
@@ -91,9 +96,6 @@ pub fn start(
                 () = acting => Ok(()),
                 error = quorum.run() => error.map(|never| match never {}),
             },
-            None if Quorum::is_kept_in(&store).await.unwrap_or_default() => {
-                Err(anyhow!("--state (STATE) is that of one of several servers: give its --advertise (ADVERTISE)"))
-            }
             None => {
                 acting.await;
                 Ok(())

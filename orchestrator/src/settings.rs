@@ -197,6 +197,28 @@ mod tests {
         }
     }
 
+    #[derive(Debug, Parser)]
+    struct ServerCli {
+        #[command(flatten)]
+        _settings: ServerSettings,
+    }
+
+    #[test]
+    fn a_server_is_one_of_several_where_the_others_reach_it_by_tls() {
+        let all = ["--tls-listen", "[::]:8443", "--advertise", "https://a.example:8443", "--join", "https://b.example"];
+        let parse = |arguments: &[&str]| ServerCli::try_parse_from(["server"].iter().chain(arguments));
+        parse(&all).unwrap();
+        for (arguments, good) in [
+            (&["--tls-listen", "[::]:8443", "--advertise", "http://a.example:8443"][..], "write https://HOST:PORT"),
+            (&["--tls-listen", "[::]:8443", "--advertise", "https://a.example/x"], "write https://HOST:PORT"),
+            (&all[2..4], "--tls-listen"),
+            (&[&all[..2], &all[4..]].concat(), "--advertise"),
+        ] {
+            let why = parse(arguments).unwrap_err().to_string();
+            assert!(why.contains(good), "{why}");
+        }
+    }
+
     #[test]
     fn tls_to_the_engine_and_its_files_go_together() {
         let check = |arguments: &[&str]| {

@@ -264,8 +264,7 @@ impl Quorum {
     #[must_use]
     pub fn leader(&self) -> Option<String> {
         let (me, raft) = self.running.get()?;
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow();
+        let metrics = raft.metrics().borrow().clone();
         let leader = metrics.current_leader.filter(|leader| leader != me)?;
         metrics.membership_config.membership().get_node(&leader).map(|leader| leader.url.clone())
     }

@@ -1,6 +1,5 @@
 //! Which servers there are, and how they become more or fewer.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -38,7 +37,7 @@ impl Quorum {
         let (Some(join), Some((id, _))) = (&self.join, self.running.get()) else { return };
         let (servers, mut told) = (Servers::new(vec![join.clone()]), String::new());
         let asked = serde_json::json!({ "id": shown(*id), "url": self.url });
-        while !raft.metrics().borrow().membership_config.membership().voter_ids().any(|voter| voter == *id) {
+        while !counts(&raft.metrics().borrow(), *id) {
             if let Err(error) = self.network.ask(&servers, "/v1/servers", &asked).await {
                 let why = format!("{error:#}");
                 if why != told {
@@ -55,16 +54,15 @@ impl Quorum {
     #[must_use]
     pub fn servers(&self) -> Vec<Known> {
         let Some((me, raft)) = self.running.get() else { return Vec::new() };
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow();
+        // Not borrowed: whoever borrows it twice at a time may wait for itself.
+        let metrics = raft.metrics().borrow().clone();
         let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<u64> = membership.voter_ids().collect();
         let (ours, leader) = (self.leads(), self.leader());
         let known = membership.nodes().map(|(id, fellow)| Known {
             id: *id,
             url: fellow.url.clone(),
             leads: if id == me { ours } else { leader.as_ref() == Some(&fellow.url) },
-            votes: voters.contains(id),
+            votes: counts(&metrics, *id),
             behind: if *id == *me { None } else { behind(&metrics, *id) },
         });
         let mut known: Vec<_> = known.collect();
@@ -137,6 +135,12 @@ impl Quorum {
 #[must_use]
 pub fn shown(id: u64) -> String {
     format!("{id:016x}")
+}
+
+/// Whether it counts for a majority, also while it changes which servers do.
+fn counts(metrics: &RaftMetrics<u64, Fellow>, id: u64) -> bool {
+    let configs = metrics.membership_config.membership().get_joint_config();
+    !configs.is_empty() && configs.iter().all(|config| config.contains(&id))
 }
 
 fn behind(metrics: &RaftMetrics<u64, Fellow>, id: u64) -> Option<u64> {
