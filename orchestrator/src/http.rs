@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
-use upbeat_service::Problem;
+use upbeat_service::{Problem, docs};
 
 use crate::allow::AllowList;
 use crate::control::Shared;
@@ -128,6 +128,7 @@ pub fn routes(gateway: Gateway) -> Router {
         .route("/v1/containers/{name}/hold", post(write::hold).delete(write::release))
         .route("/openapi.json", get(openapi::openapi))
         .with_state(gateway)
+        .merge(docs::routes("ui"))
         .merge(guard)
         .method_not_allowed_fallback(no_method)
         .fallback(nothing)

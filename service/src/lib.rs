@@ -14,7 +14,8 @@
 //! 12. [`endpoint`] and [`client`]: where requests are posted to, and by what;
 //! 13. [`doctor`]: what a service needs, looked at once and reported to who runs it;
 //! 14. [`tokens`]: who may do what a service guards, by a file of bearer tokens;
-//! 15. [`problem`] and [`openapi`]: what is answered when something is wrong, and how interfaces are described.
+//! 15. [`problem`], [`openapi`] and [`docs`]: what is answered when something is wrong, how interfaces are described, and
+//!     the page that shows it.
 //!
 //! Nothing here knows of topics or queues.
 
@@ -24,6 +25,7 @@ pub mod board;
 pub mod breaker;
 pub mod client;
 pub mod connect;
+pub mod docs;
 pub mod doctor;
 pub mod endpoint;
 pub mod health;

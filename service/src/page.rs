@@ -10,6 +10,7 @@
 mod events;
 mod recent;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -61,8 +62,8 @@ impl Page {
 
 /// A part of a page, with the headers that keep the page to its own parts.
 #[must_use]
-pub fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
-    (headers(content_type), text)
+pub fn asset(content_type: &'static str, text: impl Into<Cow<'static, str>>) -> impl IntoResponse {
+    (headers(content_type), text.into())
 }
 
 fn headers(content_type: &'static str) -> [(HeaderName, &'static str); 5] {

@@ -1,7 +1,6 @@
 //! `POST /`, and the description of the interface with a page to try it.
 
 mod body;
-mod docs;
 mod openapi;
 mod problem;
 
@@ -23,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use upbeat_service::page::{Recent, Seen};
 use upbeat_service::problem::{CONTENT, Problem};
 use upbeat_service::traces::Begun;
-use upbeat_service::{Metrics, Traces};
+use upbeat_service::{Metrics, Traces, docs};
 use utoipa::ToSchema;
 
 use crate::meter::HttpMeter;
@@ -78,7 +77,7 @@ pub fn routes(gateway: Gateway) -> Router {
     Router::new()
         .route("/", post(shout).with_state(gateway))
         .route("/openapi.json", get(openapi::openapi))
-        .merge(docs::routes())
+        .merge(docs::routes("."))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::not_found)
 }

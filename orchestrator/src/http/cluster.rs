@@ -20,6 +20,8 @@ use axum::{Json, Router};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use upbeat_service::docs;
+
 use super::access::Asker;
 use super::{Guard, LISTENERS, Problem, events, join, no_method, nothing};
 use crate::cluster::quorum::Quorum;
@@ -90,6 +92,7 @@ pub fn routes(gateway: ClusterGateway, authority: Option<Arc<Authority>>) -> Rou
     };
     routes
         .route("/openapi.json", get(async move || Json(described)))
+        .merge(docs::routes("ui"))
         .method_not_allowed_fallback(no_method)
         .fallback(nothing)
 }

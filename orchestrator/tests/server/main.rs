@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod docs;
 mod nodes;
 mod refusals;
 mod secrets;

@@ -23,12 +23,14 @@ const shown = (text) => {
   }
 };
 
-const send = async (method, path, body, told, answer) => {
+const send = async (method, path, body, token, told, answer) => {
   told.textContent = "waiting";
   told.className = "";
   const began = performance.now();
   try {
-    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    const headers = {};
+    if (body !== undefined) headers["content-type"] = "application/json";
+    if (token) headers.authorization = `Bearer ${token}`;
     const response = await fetch(path, { method, headers, body });
     const text = await response.text();
     told.textContent = `${response.status} ${response.statusText} after ${Math.round(performance.now() - began)} ms`;
@@ -41,7 +43,28 @@ const send = async (method, path, body, told, answer) => {
   }
 };
 
-const operation = (description, path, method, { summary, description: about, requestBody, responses }, number) => {
+// What a path or a query says of what is meant, each with a field of its own.
+const fields = (parameters, number) => parameters.map(({ name, in: where, description: about, required }) => {
+  const input = made("input", "", { id: `${name}-${number}`, spellcheck: "false", ...(required ? { required: "" } : {}) });
+  const label = made("label", about ? `${name}: ${about}` : name, { for: input.id });
+  return { name, where, input, label };
+});
+
+const target = (path, given) => {
+  const query = new URLSearchParams();
+  let filled = path;
+  for (const { name, where, input } of given) {
+    if (where === "path") filled = filled.replace(`{${name}}`, encodeURIComponent(input.value));
+    if (where === "query" && input.value) query.set(name, input.value);
+  }
+  return query.size ? `${filled}?${query}` : filled;
+};
+
+// An answer that does not end can't be shown.
+const streams = (responses) => Object.values(responses).some(({ content }) => content?.["text/event-stream"]);
+
+const operation = (description, path, method, about_it, number, token) => {
+  const { summary, description: about, requestBody, responses, parameters = [] } = about_it;
   const section = made("section", "", { "aria-labelledby": `operation-${number}` });
   const heading = made("h2", "", { id: `operation-${number}` });
   heading.append(made("code", `${method.toUpperCase()} ${path}`), summary ?? "");
@@ -58,7 +81,13 @@ const operation = (description, path, method, { summary, description: about, req
     row.append(made("th", status, { scope: "row" }), made("td", meaning));
   }
 
+  if (streams(responses)) {
+    section.append(made("p", "A stream: ask by another program."), table);
+    return section;
+  }
   const form = made("form");
+  const given = fields(parameters, number);
+  for (const { input, label } of given) form.append(label, input);
   const input = requestBody && made("textarea", "", { id: `body-${number}`, spellcheck: "false" });
   if (input) {
     input.value = JSON.stringify(example(description, requestBody.content["application/json"]));
@@ -69,7 +98,7 @@ const operation = (description, path, method, { summary, description: about, req
   form.append(made("button", "Send", { type: "submit" }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(method.toUpperCase(), path, input?.value, told, answer);
+    send(method.toUpperCase(), target(path, given), input?.value, token?.value, told, answer);
   });
   section.append(form, told, answer, table);
   return section;
@@ -80,12 +109,16 @@ try {
   const description = await (await fetch("openapi.json")).json();
   document.getElementById("title").textContent = `${description.info.title} ${description.info.version}`;
   document.getElementById("about").textContent = description.info.description;
+  // It is kept by this page alone, and only for as long as it is open.
+  const guarded = description.components?.securitySchemes;
+  const token = guarded && made("input", "", { id: "token", type: "password", autocomplete: "off" });
+  if (token) document.querySelector("header").append(made("label", "Token, if one is needed", { for: "token" }), token);
   const all = Object.entries(description.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, about]) => [path, method, about]));
   // What it is for comes first.
   all.sort(([, one], [, other]) => (one === "post" ? 0 : 1) - (other === "post" ? 0 : 1));
   operations.replaceChildren(...all.map(([path, method, about], number) =>
-    operation(description, path, method, about, number)));
+    operation(description, path, method, about, number, token)));
 } catch (error) {
   operations.replaceChildren(made("p", `The description could not be read: ${error.message}`, { class: "bad" }));
 }
