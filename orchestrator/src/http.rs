@@ -109,9 +109,11 @@ pub fn node_routes(gateway: Gateway) -> Router {
         .route("/v1/plan", get(read::plan))
         .route("/v1/events", get(events::stream))
         .route("/v1/logs/{name}", get(logs::logs))
-        .method_not_allowed_fallback(no_method)
-        .fallback(|| async { Problem::new(404, "there is nothing here") })
+        .route("/openapi.json", get(openapi::node_openapi))
         .with_state(gateway)
+        .merge(docs::routes("ui"))
+        .method_not_allowed_fallback(no_method)
+        .fallback(nothing)
 }
 
 /// The routes of the orchestrator.

@@ -20,7 +20,7 @@ use crate::picture;
 ///
 /// Each event's data is an object: `time`, `event`, `container`, `action`, `why`. Who reads too slowly misses some, and
 /// is told by an event `missed`.
-#[utoipa::path(get, path = "/v1/events", tag = "containers", responses(
+#[utoipa::path(get, path = "/v1/events", operation_id = "events", tag = "containers", responses(
     Refusals,
     (status = 200, description = "a stream that ends with the orchestrator", content_type = "text/event-stream", body = String),
     (status = 429, description = "too many listen", body = Problem, content_type = "application/problem+json",

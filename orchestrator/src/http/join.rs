@@ -80,7 +80,7 @@ struct NewJoinToken {
 }
 
 /// Make a token with which one host becomes a node
-#[utoipa::path(post, path = "/v1/join-tokens", tag = "access", request_body = JoinTokenRequest, responses(
+#[utoipa::path(post, path = "/v1/join-tokens", operation_id = "make_join_token", tag = "access", request_body = JoinTokenRequest, responses(
     WriteRefusals,
     (status = 201, description = "it is good from now on, for one host", body = NewJoinToken),
     (status = 422, description = "JSON of another shape, or with values that can't be", body = Problem, content_type = "application/problem+json"),
@@ -109,7 +109,7 @@ async fn make(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<
 /// Become a node
 ///
 /// By TLS alone. The token does for one host; when the answer is lost, the same key may ask again.
-#[utoipa::path(post, path = "/v1/join", tag = "nodes", request_body = JoinRequest, responses(
+#[utoipa::path(post, path = "/v1/join", operation_id = "join", tag = "nodes", request_body = JoinRequest, responses(
     WriteRefusals,
     (status = 200, description = "it is a node, and this is what it shows from now on", body = Joined),
     (status = 401, description = "the token does not count, or not any more", body = Problem, content_type = "application/problem+json"),
@@ -142,7 +142,7 @@ async fn join(State(porter): State<Porter>, asker: Asker, body: Body) -> Result<
 /// Have a node's next certificate made
 ///
 /// By TLS, with the certificate that is to be replaced, for the same key.
-#[utoipa::path(post, path = "/v1/join/renew", tag = "nodes", responses(
+#[utoipa::path(post, path = "/v1/join/renew", operation_id = "renew_certificate", tag = "nodes", responses(
     Refusals,
     (status = 200, description = "the next certificate", body = Joined),
     (status = 401, description = "a node's certificate is needed", body = Problem, content_type = "application/problem+json"),

@@ -104,7 +104,7 @@ pub(super) async fn snapshot(State(gateway): State<Gateway>, asker: Asker) -> Re
 }
 
 /// The allow list
-#[utoipa::path(get, path = "/v1/allow", tag = "wanted", responses(
+#[utoipa::path(get, path = "/v1/allow", operation_id = "allow_list", tag = "wanted", responses(
     Refusals,
     (status = 200, description = "the allow list", body = AllowView),
     (status = 404, description = "there is none: the snapshot is in force", body = Problem, content_type = "application/problem+json"),

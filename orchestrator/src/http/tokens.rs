@@ -53,7 +53,7 @@ pub(super) struct NewToken {
 /// Make a token
 ///
 /// It is told this once: only its hash is kept.
-#[utoipa::path(post, path = "/v1/tokens", tag = "access", request_body = TokenRequest, responses(
+#[utoipa::path(post, path = "/v1/tokens", operation_id = "make_token", tag = "access", request_body = TokenRequest, responses(
     WriteRefusals,
     (status = 201, description = "it counts from now on", body = NewToken),
     (status = 409, description = "there is one of that name, or too many", body = Problem, content_type = "application/problem+json"),
@@ -81,7 +81,7 @@ pub(super) async fn make(State(guard): State<Guard>, asker: Asker, body: Body) -
 }
 
 /// The tokens by name, without the tokens themselves
-#[utoipa::path(get, path = "/v1/tokens", tag = "access", responses(
+#[utoipa::path(get, path = "/v1/tokens", operation_id = "list_tokens", tag = "access", responses(
     Refusals,
     (status = 200, description = "the tokens", body = Vec<TokenView>),
 ), security((), ("token" = [])))]
@@ -94,7 +94,7 @@ pub(super) async fn list(State(guard): State<Guard>, asker: Asker) -> Result<Jso
 }
 
 /// Take a token back
-#[utoipa::path(delete, path = "/v1/tokens/{name}", tag = "access",
+#[utoipa::path(delete, path = "/v1/tokens/{name}", operation_id = "forget_token", tag = "access",
     params(("name" = String, Path, description = "the token's name")), responses(
     Refusals,
     (status = 204, description = "it counts no more"),

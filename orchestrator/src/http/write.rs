@@ -33,7 +33,7 @@ pub(super) fn name_of(name: String) -> Result<String, Problem> {
 }
 
 /// Take the snapshot anew: what runs now is what is to run
-#[utoipa::path(post, path = "/v1/snapshot", tag = "wanted",
+#[utoipa::path(post, path = "/v1/snapshot", operation_id = "retake_snapshot", tag = "wanted",
     request_body(content = Object, description = "an empty object", content_type = "application/json"),
     responses(
     WriteRefusals,
@@ -59,7 +59,7 @@ pub(super) async fn retake(State(gateway): State<Gateway>, asker: Asker, body: B
 /// Replace the allow list
 ///
 /// It is kept, and counts until the setting is changed.
-#[utoipa::path(put, path = "/v1/allow", tag = "wanted", request_body = AllowView, responses(
+#[utoipa::path(put, path = "/v1/allow", operation_id = "put_allow_list", tag = "wanted", request_body = AllowView, responses(
     WriteRefusals,
     (status = 200, description = "it is kept, and in force", body = AllowView),
     (status = 409, description = "the snapshot is in force: start it with a list", body = Problem, content_type = "application/problem+json"),
@@ -102,7 +102,7 @@ pub(super) async fn reason(asker: &Asker, body: Body) -> Result<String, Problem>
 /// Leave a container alone, until that is taken back
 ///
 /// Also one that is not there, or not any more. It outlives a restart of the orchestrator.
-#[utoipa::path(post, path = "/v1/containers/{name}/hold", tag = "containers", request_body = HoldRequest,
+#[utoipa::path(post, path = "/v1/containers/{name}/hold", operation_id = "hold_container", tag = "containers", request_body = HoldRequest,
     params(("name" = String, Path, description = "the container's name")), responses(
     WriteRefusals,
     (status = 200, description = "nothing more is begun to it", body = HoldView),
@@ -127,7 +127,7 @@ pub(super) async fn hold(
 }
 
 /// Look after a container again
-#[utoipa::path(delete, path = "/v1/containers/{name}/hold", tag = "containers",
+#[utoipa::path(delete, path = "/v1/containers/{name}/hold", operation_id = "release_container", tag = "containers",
     params(("name" = String, Path, description = "the container's name")), responses(
     Refusals,
     (status = 204, description = "it is looked after again"),

@@ -7,12 +7,52 @@ const made = (name, text = "", attributes = {}) => {
   return element;
 };
 
-// What is between the first line, which is the summary, and the end.
-const example = (description, content) => {
-  const schema = content?.schema ?? {};
-  const name = schema.$ref?.split("/").at(-1);
-  const known = description.components?.schemas?.[name] ?? schema;
-  return content?.example ?? known.example ?? known.examples?.[0] ?? {};
+const resolved = (description, schema = {}) =>
+  schema.$ref ? description.components?.schemas?.[schema.$ref.split("/").at(-1)] ?? {} : schema;
+
+const ofType = (schema) => {
+  switch ([schema.type].flat()[0]) {
+    case "array": return [];
+    case "boolean": return false;
+    case "integer":
+    case "number": return schema.minimum ?? 0;
+    case "string": return "";
+    default: return {};
+  }
+};
+
+// What would do: what the schema says so, else the fields that there have to be.
+const sample = (description, schema, depth = 0) => {
+  const known = resolved(description, schema);
+  const said = schema?.example ?? known.example ?? known.examples?.[0] ?? known.default ?? known.const ?? known.enum?.[0];
+  if (said !== undefined) return said;
+  const other = known.oneOf ?? known.anyOf ?? known.allOf;
+  if (other && depth < 8) return sample(description, other[0], depth + 1);
+  // One that has itself in it would have no end.
+  if (!known.properties || depth >= 8) return ofType(known);
+  const needed = (known.required ?? []).map((name) => [name, sample(description, known.properties[name], depth + 1)]);
+  return Object.fromEntries(needed);
+};
+
+const example = (description, content) => content?.example ?? sample(description, content?.schema);
+
+// The fields that a body may have, and what they mean.
+const bodyFields = (description, content) => {
+  const { properties, required = [] } = resolved(description, content?.schema);
+  if (!properties || !Object.keys(properties).length) return undefined;
+  const details = made("details");
+  const table = made("table");
+  for (const [name, field] of Object.entries(properties)) {
+    const known = resolved(description, field);
+    const about = field.description ?? known.description ?? "";
+    const words = [known.enum ? `One of ${known.enum.map((word) => `\`${word}\``).join(", ")}.` : "",
+      known.default === undefined ? "" : `\`${known.default}\` without it.`].filter(Boolean);
+    const row = table.insertRow();
+    row.append(made("th", required.includes(name) ? `${name} (needed)` : name, { scope: "row" }),
+      made("td", [about, ...words].join(" ")));
+  }
+  details.append(made("summary", "Fields"), table);
+  return details;
 };
 
 const shown = (text) => {
@@ -23,14 +63,11 @@ const shown = (text) => {
   }
 };
 
-const send = async (method, path, body, token, told, answer) => {
+const send = async (method, path, headers, body, told, answer) => {
   told.textContent = "waiting";
   told.className = "";
   const began = performance.now();
   try {
-    const headers = {};
-    if (body !== undefined) headers["content-type"] = "application/json";
-    if (token) headers.authorization = `Bearer ${token}`;
     const response = await fetch(path, { method, headers, body });
     const text = await response.text();
     told.textContent = `${response.status} ${response.statusText} after ${Math.round(performance.now() - began)} ms`;
@@ -43,9 +80,11 @@ const send = async (method, path, body, token, told, answer) => {
   }
 };
 
-// What a path or a query says of what is meant, each with a field of its own.
-const fields = (parameters, number) => parameters.map(({ name, in: where, description: about, required }) => {
-  const input = made("input", "", { id: `${name}-${number}`, spellcheck: "false", ...(required ? { required: "" } : {}) });
+// What a path, a query or a header says of what is meant, each with a field of its own.
+const fields = (parameters, number) => parameters.map(({ name, in: where, description: about, required, schema }) => {
+  const hint = schema?.default === undefined ? {} : { placeholder: schema.default };
+  const input = made("input", "", { id: `${name}-${number}`, spellcheck: "false", autocomplete: "off", ...hint });
+  input.required = Boolean(required);
   const label = made("label", about ? `${name}: ${about}` : name, { for: input.id });
   return { name, where, input, label };
 });
@@ -54,10 +93,19 @@ const target = (path, given) => {
   const query = new URLSearchParams();
   let filled = path;
   for (const { name, where, input } of given) {
-    if (where === "path") filled = filled.replace(`{${name}}`, encodeURIComponent(input.value));
+    // Not as a pattern: a `$` in what was typed would be one.
+    if (where === "path") filled = filled.replace(`{${name}}`, () => encodeURIComponent(input.value));
     if (where === "query" && input.value) query.set(name, input.value);
   }
   return query.size ? `${filled}?${query}` : filled;
+};
+
+const headed = (given, body, token) => {
+  const headers = {};
+  if (body !== undefined) headers["content-type"] = "application/json";
+  if (token) headers.authorization = `Bearer ${token}`;
+  for (const { name, where, input } of given) if (where === "header" && input.value) headers[name] = input.value;
+  return headers;
 };
 
 // An answer that does not end can't be shown.
@@ -98,9 +146,11 @@ const operation = (description, path, method, about_it, number, token) => {
   form.append(made("button", "Send", { type: "submit" }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(method.toUpperCase(), target(path, given), input?.value, token?.value, told, answer);
+    const headers = headed(given, input?.value, token?.value.trim());
+    send(method.toUpperCase(), target(path, given), headers, input?.value, told, answer);
   });
-  section.append(form, told, answer, table);
+  const fieldsOfBody = input && bodyFields(description, requestBody.content["application/json"]);
+  section.append(form, told, answer, fieldsOfBody ?? "", table);
   return section;
 };
 
@@ -112,7 +162,12 @@ try {
   // It is kept by this page alone, and only for as long as it is open.
   const guarded = description.components?.securitySchemes;
   const token = guarded && made("input", "", { id: "token", type: "password", autocomplete: "off" });
-  if (token) document.querySelector("header").append(made("label", "Token, if one is needed", { for: "token" }), token);
+  if (token) {
+    const form = made("form");
+    form.append(made("label", "Token, if one is needed", { for: "token" }), token);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    document.querySelector("header").append(form);
+  }
   const all = Object.entries(description.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, about]) => [path, method, about]));
   // What it is for comes first.

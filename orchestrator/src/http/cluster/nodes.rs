@@ -23,7 +23,7 @@ use crate::pki::node_name;
 use crate::settings::is_remote;
 
 /// All nodes
-#[utoipa::path(get, path = "/v1/nodes", tag = "nodes", responses(
+#[utoipa::path(get, path = "/v1/nodes", operation_id = "list_nodes", tag = "nodes", responses(
     (status = 200, description = "in the order of their names", body = Vec<NodeView>),
     Refusals,
 ), security((), ("token" = [])))]
@@ -38,7 +38,7 @@ pub(super) async fn list(State(gateway): State<ClusterGateway>, asker: Asker) ->
 }
 
 /// One node
-#[utoipa::path(get, path = "/v1/nodes/{name}", tag = "nodes",
+#[utoipa::path(get, path = "/v1/nodes/{name}", operation_id = "get_node", tag = "nodes",
     params(("name" = String, Path, description = "the node's name")), responses(
     (status = 200, description = "the node", body = NodeView),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
@@ -61,7 +61,7 @@ pub(super) async fn one(
 /// Take in a host without an agent
 ///
 /// Its engine is asked from the server. Hosts with an agent join by themselves, with a join token.
-#[utoipa::path(post, path = "/v1/nodes", tag = "nodes", request_body = NodeRequest, responses(
+#[utoipa::path(post, path = "/v1/nodes", operation_id = "add_node", tag = "nodes", request_body = NodeRequest, responses(
     (status = 201, description = "it is a node"),
     (status = 200, description = "it is one already, and is as this says now"),
     (status = 409, description = "there is one of that name that is reached in another way", body = Problem, content_type = "application/problem+json"),
@@ -94,7 +94,7 @@ pub(super) struct Removal {
 }
 
 /// Take a node out
-#[utoipa::path(delete, path = "/v1/nodes/{name}", tag = "nodes",
+#[utoipa::path(delete, path = "/v1/nodes/{name}", operation_id = "remove_node", tag = "nodes",
     params(("name" = String, Path, description = "the node's name"), Removal), responses(
     (status = 204, description = "it is a node no longer; its certificate does not count any more"),
     (status = 400, description = "force is true or false", body = Problem, content_type = "application/problem+json"),
@@ -119,7 +119,7 @@ pub(super) async fn remove(
 }
 
 /// Have what a node has go elsewhere
-#[utoipa::path(post, path = "/v1/nodes/{name}/drain", tag = "nodes",
+#[utoipa::path(post, path = "/v1/nodes/{name}/drain", operation_id = "drain_node", tag = "nodes",
     request_body(content = Object, description = "an empty object", content_type = "application/json"),
     params(("name" = String, Path, description = "the node's name")), responses(
     (status = 202, description = "it has begun"),
@@ -136,7 +136,7 @@ pub(super) async fn drain(
 }
 
 /// Give a node no more
-#[utoipa::path(post, path = "/v1/nodes/{name}/cordon", tag = "nodes",
+#[utoipa::path(post, path = "/v1/nodes/{name}/cordon", operation_id = "cordon_node", tag = "nodes",
     request_body(content = Object, description = "an empty object", content_type = "application/json"),
     params(("name" = String, Path, description = "the node's name")), responses(
     (status = 202, description = "it is given no more"),
@@ -153,7 +153,7 @@ pub(super) async fn cordon(
 }
 
 /// Give a node more again
-#[utoipa::path(post, path = "/v1/nodes/{name}/uncordon", tag = "nodes",
+#[utoipa::path(post, path = "/v1/nodes/{name}/uncordon", operation_id = "uncordon_node", tag = "nodes",
     request_body(content = Object, description = "an empty object", content_type = "application/json"),
     params(("name" = String, Path, description = "the node's name")), responses(
     (status = 202, description = "it may be given more"),

@@ -25,3 +25,14 @@ pub(super) fn described(joining: bool, several: bool) -> utoipa::openapi::OpenAp
     let all = if joining { all.merge_from(join::Interface::openapi()) } else { all };
     if several { all.merge_from(servers::Interface::openapi()) } else { all }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::openapi::tests::repeated;
+    use super::*;
+
+    #[test]
+    fn no_two_operations_of_a_server_have_the_same_id() {
+        assert_eq!(repeated(&described(true)), [""; 0]);
+    }
+}

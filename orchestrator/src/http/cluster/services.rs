@@ -24,7 +24,7 @@ use crate::cluster::template;
 use crate::store::Hold;
 
 /// All services
-#[utoipa::path(get, path = "/v1/services", tag = "services", responses(
+#[utoipa::path(get, path = "/v1/services", operation_id = "list_services", tag = "services", responses(
     (status = 200, description = "in the order of their names", body = Vec<ServiceView>),
     Refusals,
 ), security((), ("token" = [])))]
@@ -41,7 +41,7 @@ pub(super) async fn list(
 }
 
 /// One service
-#[utoipa::path(get, path = "/v1/services/{name}", tag = "services",
+#[utoipa::path(get, path = "/v1/services/{name}", operation_id = "get_service", tag = "services",
     params(("name" = String, Path, description = "the service's name")), responses(
     (status = 200, description = "the service; its revision is in `ETag` too", body = ServiceView),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
@@ -62,8 +62,12 @@ pub(super) async fn one(
 ///
 /// New, or instead of the one of that name; replicas that are made of something else are replaced one after the other.
 /// With `If-Match: "revision"` only if it is of that revision, with `If-None-Match: *` only if there is none.
-#[utoipa::path(put, path = "/v1/services/{name}", tag = "services", request_body = ServiceRequest,
-    params(("name" = String, Path, description = "the service's name, as in the body")), responses(
+#[utoipa::path(put, path = "/v1/services/{name}", operation_id = "put_service", tag = "services", request_body = ServiceRequest,
+    params(
+        ("name" = String, Path, description = "the service's name, as in the body"),
+        ("If-Match" = Option<String>, Header, description = "the revision that it must be of, such as `\"7\"`"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be none"),
+    ), responses(
     (status = 200, description = "it is kept", body = PutView),
     (status = 412, description = "it is of another revision by now", body = Problem, content_type = "application/problem+json"),
     WriteRefusals,
@@ -86,7 +90,7 @@ pub(super) async fn put(
 }
 
 /// Have a service that there is not yet
-#[utoipa::path(post, path = "/create", tag = "services", request_body = ServiceRequest, responses(
+#[utoipa::path(post, path = "/create", operation_id = "create_service", tag = "services", request_body = ServiceRequest, responses(
     (status = 202, description = "it is kept, and begun", body = PutView),
     (status = 200, description = "it is there already, the same", body = PutView),
     (status = 409, description = "there is another one of that name", body = Problem, content_type = "application/problem+json"),
@@ -106,7 +110,7 @@ pub(super) async fn create(
 }
 
 /// Have so many replicas
-#[utoipa::path(post, path = "/v1/services/{name}/scale", tag = "services", request_body = ScaleRequest,
+#[utoipa::path(post, path = "/v1/services/{name}/scale", operation_id = "scale_service", tag = "services", request_body = ScaleRequest,
     params(("name" = String, Path, description = "the service's name")), responses(
     (status = 200, description = "it is kept", body = PutView),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
@@ -128,7 +132,7 @@ pub(super) async fn scale(
 }
 
 /// Replace all replicas, one after the other
-#[utoipa::path(post, path = "/v1/services/{name}/restart", tag = "services",
+#[utoipa::path(post, path = "/v1/services/{name}/restart", operation_id = "restart_service", tag = "services",
     request_body(content = Object, description = "an empty object", content_type = "application/json"),
     params(("name" = String, Path, description = "the service's name")), responses(
     (status = 202, description = "it has begun"),
@@ -148,7 +152,7 @@ pub(super) async fn restart(
 }
 
 /// Leave a service alone, until that is taken back
-#[utoipa::path(post, path = "/v1/services/{name}/hold", tag = "services", request_body = HoldRequest,
+#[utoipa::path(post, path = "/v1/services/{name}/hold", operation_id = "hold_service", tag = "services", request_body = HoldRequest,
     params(("name" = String, Path, description = "the service's name")), responses(
     (status = 204, description = "nothing more is begun to it"),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
@@ -167,7 +171,7 @@ pub(super) async fn hold(
 }
 
 /// Look after a service again
-#[utoipa::path(delete, path = "/v1/services/{name}/hold", tag = "services",
+#[utoipa::path(delete, path = "/v1/services/{name}/hold", operation_id = "release_service", tag = "services",
     params(("name" = String, Path, description = "the service's name")), responses(
     (status = 204, description = "it is looked after"),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
@@ -186,7 +190,7 @@ pub(super) async fn release(
 /// Remove a service
 ///
 /// It is gone once its last replica has; those of a node that is lost once that is back, or taken out.
-#[utoipa::path(delete, path = "/v1/services/{name}", tag = "services",
+#[utoipa::path(delete, path = "/v1/services/{name}", operation_id = "remove_service", tag = "services",
     params(("name" = String, Path, description = "the service's name")), responses(
     (status = 202, description = "it goes"),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
