@@ -212,6 +212,7 @@ fn cluster() -> Cluster {
             host_ports: Vec::new(),
             stop_grace: Duration::from_secs(10),
             logs: None,
+            probe: None,
             container: Arc::clone(&container),
         };
         let entry = Entry { service: Arc::new(service), revision: 1, rollout: 1, held: None, removing: false };

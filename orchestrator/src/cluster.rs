@@ -30,5 +30,5 @@ pub mod server;
 pub mod sight;
 pub mod state;
 pub mod template;
-mod values;
+pub(crate) mod values;
 pub mod wire;

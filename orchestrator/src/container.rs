@@ -1,6 +1,7 @@
 //! What an engine says of a container, in our own words.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,19 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// Its published ports, as `docker ps` writes them.
     pub ports: Vec<String>,
+    /// Where it can be asked.
+    pub ways: Ways,
+}
+
+/// Where a container can be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// It has its host's network, and answers wherever that does.
+    pub host: bool,
+    /// Its address on its first network, for who is on its host.
+    pub own: Option<IpAddr>,
+    /// Where its ports of TCP are published on its host.
+    pub published: BTreeMap<u16, Vec<SocketAddr>>,
 }
 
 /// What a container is doing.

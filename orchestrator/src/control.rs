@@ -5,6 +5,7 @@
 //! found again by the next pass; the next full look is 30 s away at most.
 
 mod act;
+mod hear;
 mod look;
 mod tell;
 
@@ -28,6 +29,7 @@ use crate::meter::Meter;
 use crate::moment::Moment;
 use crate::picture::{Event, Picture};
 use crate::plan::{Observed, plan};
+use crate::probers::Probers;
 use crate::readers::Readers;
 use crate::runtime::Runtime;
 use crate::store::{Kept, Store};
@@ -89,6 +91,7 @@ pub struct Control {
     runtime: Arc<dyn Runtime>,
     store: Arc<dyn Store>,
     readers: Readers,
+    probers: Probers,
     shared: Shared,
     publish: watch::Sender<Arc<Picture>>,
     conditions: Option<Conditions>,
@@ -119,6 +122,7 @@ impl Control {
             runtime,
             store,
             readers,
+            probers: Probers::default(),
             shared,
             publish,
             conditions: None,
@@ -180,12 +184,14 @@ impl Control {
         }
         beat.finish();
         self.readers.stop();
+        self.probers.stop();
         let _ = tokio::time::timeout(GRACE, async { while self.acting.join_next().await.is_some() {} }).await;
     }
 
     /// One pass; gives the time of the next one, if nothing else comes.
     async fn pass(&mut self) -> Instant {
-        let Left { mut dirty, mut all, reload, engine, done, probes, alarms, retake } = self.shared.marks.take();
+        let Left { mut dirty, mut all, reload, engine, done, probes, answers, alarms, retake } =
+            self.shared.marks.take();
         for (action, ended) in done {
             self.finish(&action, ended, &mut dirty);
         }
@@ -209,6 +215,7 @@ impl Control {
         for (name, failure) in probes {
             self.observed.history.entry(name).or_default().probed(failure);
         }
+        self.hear_answers(answers);
         self.hear(alarms);
         if self.seen && self.engine.is_ok() {
             self.take_first_snapshot().await;
@@ -227,6 +234,7 @@ impl Control {
             }
         }
         self.readers.follow(&self.runtime, &self.shared.marks, &self.desired, &decided, &self.observed);
+        self.probers.follow(&self.runtime, &self.shared.marks, &self.desired, &self.observed);
         self.meter.see(&decided, &self.observed);
         let next = decided.next().map(|due| self.began + due.0);
         self.show(decided, now);
@@ -319,21 +327,6 @@ impl Control {
         self.desired.scope = Scope::Assigned(orders);
     }
 
-    /// Containers whose log lines ask for a restart.
-    fn hear(&mut self, alarms: Vec<(String, String)>) {
-        for (id, why) in alarms {
-            let Some(container) = self.observed.containers.values().find(|container| container.id == id) else {
-                continue;
-            };
-            let now = self.now();
-            let cool_down = self.readers.cool_down(&container.name, &self.desired);
-            let history = self.observed.history.entry(container.name.clone()).or_default();
-            if history.alarmed.is_none_or(|last| now.since(last) >= cool_down) {
-                history.alarm = Some(why);
-            }
-        }
-    }
-
     /// Takes what was seen into the histories of all but those to which something is being done.
     fn see(&mut self, now: Moment) {
         if !self.seen || self.engine.is_err() {
@@ -359,6 +352,10 @@ impl Control {
             let container = self.observed.containers.get(&name);
             let history = self.observed.history.entry(name.clone()).or_default();
             let was_down = history.down.clone();
+            if let Scope::Assigned(assigned) = &self.desired.scope {
+                let probe = assigned.replicas.get(&name).and_then(|replica| replica.probe.as_ref());
+                history.has_probe(probe.is_some());
+            }
             history.see(container, now, fastrand::f64().mul_add(2.0, -1.0));
             if let Some(down) = history.down.clone().filter(|down| Some(down) != was_down.as_ref()) {
                 self.tell_down(&name, &down, now);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::allow::{AllowList, Pattern};
-use crate::cluster::model::LogRule;
+use crate::cluster::model::{LogRule, ProbeRule};
 use crate::cluster::wire::Stamp;
 use crate::container::{Container, OURS};
 
@@ -62,6 +62,8 @@ pub struct Replica {
     pub original: Arc<Original>,
     /// Which of its log lines ask for a restart.
     pub logs: Option<LogRule>,
+    /// How it is asked whether it is well.
+    pub probe: Option<ProbeRule>,
     /// Whether it may run now.
     pub run: bool,
     /// Whether it may be restarted for its health now: not too many of a service at a time are, on whatever nodes.

@@ -51,6 +51,8 @@ pub struct History {
     pub degraded: bool,
     /// Probes that failed in a row in this run, and what the last one said.
     probes: (u32, String),
+    /// How it is with its probe, if it has one in a cluster.
+    probing: Probing,
     /// What its log lines said that asks for a restart.
     pub alarm: Option<String>,
     /// When it was last restarted for its log lines.
@@ -62,6 +64,20 @@ pub struct History {
     pub failure: Option<String>,
     /// When it ended by itself, or something that was done to it failed, lately.
     troubles: Vec<Moment>,
+}
+
+/// How a run is with its probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Probing {
+    /// It has none that it is to answer before it counts.
+    #[default]
+    None,
+    /// It has not answered well yet.
+    Awaited,
+    /// It has.
+    Well,
+    /// It can't be asked.
+    Unasked,
 }
 
 /// A container that is down, or gone.
@@ -108,7 +124,7 @@ impl History {
         self.down = None;
         if self.up.as_ref().is_none_or(|up| up.started != container.started) {
             self.up = Some(Up { since: now, started: container.started.clone() });
-            self.probes = (0, String::new());
+            self.await_answer();
             self.alarm = None;
             if self.settling.is_none() {
                 // Somebody else has started it: it gets a new chance.
@@ -117,7 +133,12 @@ impl History {
         }
         let up_for = self.up.as_ref().map_or(Duration::ZERO, |up| now.since(up.since));
         let ill = self.illness(container).is_some();
-        if container.health == Health::Healthy && !ill {
+        let says_well = match container.health {
+            Health::Healthy => true,
+            Health::None => self.probing == Probing::Well && self.probes.0 == 0,
+            Health::Starting | Health::Unhealthy => false,
+        };
+        if says_well && !ill {
             self.degraded = false;
         }
         if up_for >= FORGIVEN_AFTER && !ill {
@@ -128,7 +149,8 @@ impl History {
             match container.health {
                 Health::Healthy | Health::Unhealthy => true,
                 Health::Starting => waited >= SETTLES_WITHIN,
-                Health::None => ill || waited >= SETTLES_UNCHECKED,
+                Health::None if self.probing == Probing::Awaited => ill || waited >= SETTLES_WITHIN,
+                Health::None => ill || self.probing == Probing::Well || waited >= SETTLES_UNCHECKED,
             }
         });
         if settled {
@@ -193,8 +215,45 @@ impl History {
             }
             self.restarts.push(now);
             self.settling = Some(now);
-            self.probes = (0, String::new());
+            self.await_answer();
         }
+    }
+
+    /// It has a probe, or none any more. Another one than before does not make it less well than it was.
+    pub fn has_probe(&mut self, has: bool) {
+        match (has, &self.probing) {
+            (true, Probing::None) => self.probing = Probing::Awaited,
+            (false, Probing::Awaited | Probing::Well | Probing::Unasked) => {
+                (self.probing, self.probes) = (Probing::None, (0, String::new()));
+            }
+            _ => {}
+        }
+    }
+
+    /// A new run has to answer anew.
+    fn await_answer(&mut self) {
+        self.probes = (0, String::new());
+        if self.probing != Probing::None {
+            self.probing = Probing::Awaited;
+        }
+    }
+
+    /// This run can't be asked. Whether that is news.
+    pub fn unasked(&mut self) -> bool {
+        self.probes = (0, String::new());
+        std::mem::replace(&mut self.probing, Probing::Unasked) != Probing::Unasked
+    }
+
+    /// Whether it has answered its probe well in this run, or can't be asked.
+    #[must_use]
+    pub const fn is_answered(&self) -> bool {
+        matches!(self.probing, Probing::Well | Probing::Unasked)
+    }
+
+    /// Whether what is known is of this run of the container.
+    #[must_use]
+    pub fn is_of_run(&self, container: &Container) -> bool {
+        self.up.as_ref().is_some_and(|up| up.started == container.started)
     }
 
     /// A probe of this container succeeded, or failed with this reason. Those of a container that is down don't count.
@@ -203,6 +262,9 @@ impl History {
             Some(reason) if self.up.is_some() => (self.probes.0.saturating_add(1), reason),
             _ => (0, String::new()),
         };
+        if self.up.is_some() && self.probes.0 == 0 {
+            self.probing = Probing::Well;
+        }
     }
 
     /// Why the container is ill, if it is.

@@ -1,7 +1,7 @@
 //! The orchestrator: keeps the containers of a Docker host as they are wanted, in the order in which a change meets it:
 //!
-//! 1. [`watch`]: the connection to the engine, its events and whether it answers; [`probes`] and [`readers`] ask the
-//!    containers themselves and read what they print ([`severity`]). All of them only leave [`marks`];
+//! 1. [`watch`]: the connection to the engine, its events and whether it answers; [`probes`], [`probers`] and [`readers`] ask
+//!    the containers themselves and read what they print ([`severity`]). All of them only leave [`marks`];
 //! 2. [`control`]: the loop that takes the marks, looks, plans and acts;
 //! 3. [`desired`], with [`allow`]: what is wanted, from the [`store`];
 //! 4. [`container`] and [`history`]: what is seen, and what has happened, so far as it matters, in [`moment`]s;
@@ -34,6 +34,7 @@ pub mod moment;
 pub mod picture;
 pub mod pki;
 pub mod plan;
+pub mod probers;
 pub mod probes;
 pub mod readers;
 pub mod redact;

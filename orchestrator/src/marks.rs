@@ -33,10 +33,23 @@ pub struct Left {
     pub done: Vec<(Action, Result<(), RuntimeError>)>,
     /// Probes by container, and why they failed if they did.
     pub probes: Vec<(String, Option<String>)>,
+    /// What runs of a cluster's containers, by id and start, have answered to their probes.
+    pub answers: Vec<((String, String), Answer)>,
     /// Containers by id whose log lines ask for a restart, and why.
     pub alarms: Vec<(String, String)>,
     /// Who wants the snapshot taken anew.
     pub retake: Vec<oneshot::Sender<Result<usize, Retake>>>,
+}
+
+/// What a run of a container has answered to its probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is well.
+    Well,
+    /// It is not, or does not answer.
+    Failed(String),
+    /// It can't be asked from here.
+    Unasked(String),
 }
 
 /// Why the snapshot was not taken anew.

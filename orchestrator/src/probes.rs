@@ -41,13 +41,14 @@ impl FromStr for Probe {
 /// Asks again and again, for as long as it is polled. Any answer below 400 is a good one.
 pub async fn probe(probe: Probe, every: Duration, limit: Duration, marks: Arc<Marks>, health: Health) {
     let beat = health.task("probe", (every + limit) * 3);
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let asker = Asker::default();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         beat.beat((every + limit) * 3);
-        let failure = ask(&client, &probe.url, limit).await.err();
+        let answer = timeout(limit, asker.ask(probe.url.clone())).await;
+        let failure = answer.unwrap_or_else(|_| Err(format!("no answer within {limit:?}"))).err();
         marks.leave(|left| {
             left.probes.retain(|(name, _)| *name != probe.name);
             left.probes.push((probe.name.clone(), failure));
@@ -55,12 +56,27 @@ pub async fn probe(probe: Probe, every: Duration, limit: Duration, marks: Arc<Ma
     }
 }
 
-async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, url: &Uri, limit: Duration) -> Result<(), String> {
-    match timeout(limit, client.get(url.clone())).await {
-        Err(_) => Err(format!("no answer within {limit:?}")),
-        Ok(Err(error)) => Err(if error.is_connect() { "cannot be reached".to_owned() } else { error.to_string() }),
-        Ok(Ok(answer)) if answer.status().as_u16() < 400 => Ok(()),
-        Ok(Ok(answer)) => Err(format!("it answers {}", answer.status().as_u16())),
+/// Asks by HTTP, each time by a connection of its own: whether those are taken is a part of the question.
+#[derive(Clone, Debug)]
+pub struct Asker(Client<HttpConnector, Empty<Bytes>>);
+
+impl Default for Asker {
+    fn default() -> Self {
+        Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http())
+    }
+}
+
+impl Asker {
+    /// Asks once, for as long as it takes; says what is wrong, if something is.
+    ///
+    /// # Errors
+    /// If there is no answer, or one of 400 or above.
+    pub async fn ask(&self, url: Uri) -> Result<(), String> {
+        match self.0.get(url).await {
+            Err(error) => Err(if error.is_connect() { "cannot be reached".to_owned() } else { error.to_string() }),
+            Ok(answer) if answer.status().as_u16() < 400 => Ok(()),
+            Ok(answer) => Err(format!("it answers {}", answer.status().as_u16())),
+        }
     }
 }
 

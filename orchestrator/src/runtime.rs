@@ -6,6 +6,7 @@ pub mod simulator;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+use crate::cluster::model::ProbeRule;
 use crate::container::Container;
 use crate::desired::{Original, Spec};
 
@@ -50,6 +51,10 @@ pub trait Runtime: Send + Sync + 'static {
     /// The last lines that a container printed, so many at most and [`MOST_PRINTED`] bytes; by name.
     async fn tail(&self, name: &str, lines: u32) -> Result<String, RuntimeError>;
 
+    /// Asks a container by HTTP whether it is well: at its own address if the engine is on this machine, else where its
+    /// port is published on the engine's.
+    async fn ask(&self, container: &Container, rule: &ProbeRule) -> Result<(), NoAnswer>;
+
     /// The lines that a container has printed from `since` on (as the engine writes times), and goes on printing.
     fn logs(&self, id: &str, since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
 }
@@ -64,6 +69,15 @@ pub struct LogLine {
     pub nanos: i64,
     /// What, without the end of line, cut if it is very long.
     pub text: String,
+}
+
+/// Why a container is not well, as far as its probe tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// It does not answer, or not well.
+    Failed(String),
+    /// It can't be asked from here.
+    Unasked(String),
 }
 
 /// Why an engine did not do what it was asked.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use upbeat_orchestrator::allow::AllowList;
-use upbeat_orchestrator::container::{Container, Health, OURS, State};
+use upbeat_orchestrator::container::{Container, Health, OURS, State, Ways};
 use upbeat_orchestrator::desired::{Desired, Original, Protected, Scope, Snapshot, Spec};
 use upbeat_orchestrator::history::{LONGEST_WAIT, OTHERS_FIRST};
 use upbeat_orchestrator::moment::Moment;
@@ -33,6 +33,7 @@ fn container(name: &str, state: State, health: Health) -> Container {
         engine_restarts: false,
         labels: BTreeMap::new(),
         ports: Vec::new(),
+        ways: Ways::default(),
     }
 }
 

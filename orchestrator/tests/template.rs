@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
 use serde_json::{Value, json};
-use upbeat_orchestrator::cluster::model::{HostPort, Service};
+use upbeat_orchestrator::cluster::model::{HostPort, ProbeRule, Service};
 use upbeat_orchestrator::cluster::request::{FieldError, ServiceRequest};
 use upbeat_orchestrator::cluster::template;
 
@@ -27,7 +27,7 @@ fn everything() -> Value {
         "logs": {"severity": "error", "lines": 5, "within": 60, "cool_down": 300}, "user": "1:1", "working_dir": "/tmp",
         "hostname": "web", "extra_hosts": ["db:10.0.0.7"], "labels": {"team": "blue"}, "memory": "64m", "cpus": 0.5,
         "init": true, "read_only": true, "tmpfs": ["/tmp", "/run:size=1m"], "cap_add": ["NET_ADMIN"],
-        "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]
+        "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"], "probe": {"port": 80}
     })
 }
 
@@ -120,6 +120,14 @@ fn what_can_not_be_right_is_refused_by_its_field_with_what_would_do() {
         (json!({"stop_grace_period": "1h"}), "stop_grace_period", "4m"),
         (json!({"placement": {"": "x"}}), "placement", "name"),
         (json!({"logs": {"severity": "error", "lines": 0, "within": 1, "cool_down": 0}}), "logs.lines", "1"),
+        (json!({"probe": {"port": 0}}), "probe.port", "65535"),
+        (json!({"probe": {"port": 80, "path": "health"}}), "probe.path", "/health"),
+        (json!({"probe": {"port": 80, "path": "/a b"}}), "probe.path", "/health"),
+        (json!({"probe": {"port": 80, "path": "/#a"}}), "probe.path", "/health"),
+        (json!({"probe": {"port": 80, "interval": "500ms"}}), "probe.interval", "1s to 1h"),
+        (json!({"probe": {"port": 80, "interval": "10"}}), "probe.interval", "10s"),
+        (json!({"probe": {"port": 80, "timeout": "2m"}}), "probe.timeout", "10ms to 1m"),
+        (json!({"probe": {"port": 80}, "networks": ["none"]}), "probe", "network none"),
         (json!({"user": ""}), "user", "leave it out"),
         (json!({"working_dir": "tmp"}), "working_dir", "whole path"),
         (json!({"extra_hosts": ["db:there"]}), "extra_hosts[0]", "name:address"),
@@ -137,6 +145,16 @@ fn what_can_not_be_right_is_refused_by_its_field_with_what_would_do() {
         assert!(error.why.contains(would_do), "{fields}: {error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn a_probe_is_none_of_the_container_s_hash_and_has_the_defaults_of_one_host() {
+    let bare = service(json!({"ports": ["80"]})).unwrap();
+    let probed = service(json!({"ports": ["80"], "probe": {"port": 80}})).unwrap();
+    assert_eq!(bare.container.hash, probed.container.hash);
+    assert_ne!(bare, probed);
+    let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(5));
+    assert_eq!(probed.probe, Some(ProbeRule { port: 80, path: "/".to_owned(), interval, timeout }));
 }
 
 #[test]

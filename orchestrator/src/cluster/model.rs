@@ -27,6 +27,8 @@ pub struct Service {
     pub stop_grace: Duration,
     /// Whose log lines restart a container, if any.
     pub logs: Option<LogRule>,
+    /// How its containers are asked whether they are well, besides their health checks.
+    pub probe: Option<ProbeRule>,
     /// What a container is created from: the engine's own body, without the labels that tell it from others.
     pub container: Arc<Template>,
 }
@@ -79,6 +81,19 @@ pub struct LogRule {
     pub within: u32,
     /// and so many seconds after the last restart for that.
     pub cool_down: u32,
+}
+
+/// How a container is asked by HTTP whether it is well: any answer below 400 is a good one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeRule {
+    /// The container's own port.
+    pub port: u16,
+    /// What is asked for there: a path, and a query if there is one.
+    pub path: String,
+    /// How often.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
 }
 
 /// A host that runs containers.

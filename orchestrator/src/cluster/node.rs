@@ -21,6 +21,7 @@ use super::wire::{Orders, Report, Seen, Stamp};
 use crate::container::CLUSTER;
 use crate::control::Shared;
 use crate::desired::{Assigned, Scope};
+use crate::history::History;
 use crate::picture::Picture;
 use crate::plan::{Deed, Step};
 use crate::runtime::Runtime;
@@ -262,7 +263,12 @@ fn report(picture: &Picture) -> Report {
         replicas.entry(name.clone()).or_default();
     }
     for (name, seen) in &mut replicas {
-        let Some(history) = picture.observed.history.get(name) else { continue };
+        let history = picture.observed.history.get(name);
+        let has_probe = assigned.replicas.get(name).is_some_and(|replica| replica.probe.is_some());
+        // While something is done to it, what it said before counts no more.
+        let is_answered = history.is_some_and(History::is_answered) && !picture.observed.busy.contains_key(name);
+        seen.awaits = has_probe && !is_answered;
+        let Some(history) = history else { continue };
         let container = picture.observed.containers.get(name);
         seen.ill = container.and_then(|container| history.illness(container)).or_else(|| history.alarm.clone());
         seen.settling = history.is_settling();

@@ -61,6 +61,7 @@ fn order(service: &Name, entry: &Entry, replica: &Placed, sight: &Sight) -> Orde
         template: Arc::clone(&replica.template.hash),
         partition: entry.service.partition,
         logs: entry.service.logs.clone(),
+        probe: entry.service.probe.clone(),
         cure: sight.cures.contains(&replica.name),
         held: entry.held.is_some(),
     }

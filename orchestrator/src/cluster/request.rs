@@ -49,6 +49,9 @@ pub struct ServiceRequest {
     /// How it is asked whether a container is well.
     #[schema(nullable = false)]
     pub health: Option<HealthRequest>,
+    /// Where it is asked by HTTP, besides or instead.
+    #[schema(nullable = false)]
+    pub probe: Option<ProbeRequest>,
     /// How long a container is given to stop, before it is killed; at most `4m`.
     #[serde(default = "ten_seconds")]
     #[schema(default = "10s")]
@@ -126,6 +129,25 @@ pub struct HealthRequest {
     /// For so long after its start failures do not count.
     #[schema(nullable = false, example = "30s")]
     pub start_period: Option<String>,
+}
+
+/// Where a container is asked by HTTP whether it is well. Any answer below 400 is a good one; after three failures in a
+/// row it is ill, and it is ready once it has given a good one.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRequest {
+    /// The container's own port. On a node without an agent it is asked only if it is published.
+    #[schema(example = 8080, minimum = 1)]
+    pub port: u16,
+    /// What is asked for there.
+    #[schema(nullable = false, default = "/", example = "/health")]
+    pub path: Option<String>,
+    /// How often; 1s at least.
+    #[schema(nullable = false, default = "10s")]
+    pub interval: Option<String>,
+    /// How long an answer may take; 1m at most.
+    #[schema(nullable = false, default = "5s")]
+    pub timeout: Option<String>,
 }
 
 /// What is run to know whether a container is well.

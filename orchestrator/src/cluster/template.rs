@@ -4,6 +4,7 @@
 //! what [`ServiceRequest`] has. A folder of the node is among it, so whoever may ask for services may have the nodes.
 
 mod health;
+mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -50,6 +51,7 @@ pub fn service(request: ServiceRequest) -> Result<Service, FieldError> {
     if request.placement.keys().any(String::is_empty) {
         return Err(FieldError::new("placement", "a label has a name"));
     }
+    let probe = request.probe.as_ref().map(|probe| probe::rule(probe, &request.networks)).transpose()?;
     let ports = ports(&request)?;
     let host_ports: BTreeSet<_> = ports.iter().filter_map(Port::taken).collect();
     let (networking, networks) = networks(&request)?;
@@ -76,6 +78,7 @@ pub fn service(request: ServiceRequest) -> Result<Service, FieldError> {
         host_ports: host_ports.into_iter().collect(),
         stop_grace,
         logs: request.logs,
+        probe,
         container: Arc::new(Template { image: request.image, body, networks, hash: hash.into() }),
     })
 }

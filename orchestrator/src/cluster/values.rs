@@ -50,6 +50,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parts(text).ok_or_else(|| format!("{text:?} is no duration: write 500ms, 10s or 1m30s"))
 }
 
+/// As it is read.
+pub(crate) fn written(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string().replace(' ', "")
+}
+
 fn parts(text: &str) -> Option<Duration> {
     let (mut rest, mut whole) = (text, 0.0);
     while !rest.is_empty() {

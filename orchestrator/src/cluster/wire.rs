@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{LogRule, Partition, Template};
+use super::model::{LogRule, Partition, ProbeRule, Template};
 use crate::container::{Container, Health, State};
 use crate::desired::{Assigned, Original, Replica, Spec};
 
@@ -33,6 +33,9 @@ pub struct Seen {
     pub exit_code: Option<i64>,
     /// Why it should be restarted, if it should.
     pub ill: Option<String>,
+    /// Its service has a probe, and it has not answered that well since its start.
+    #[serde(default)]
+    pub awaits: bool,
     /// It was restarted for that, and has not said how it is since.
     pub settling: bool,
     /// How often it ended by itself, or could not be started, in the last ten minutes.
@@ -80,6 +83,8 @@ pub struct Order {
     pub partition: Partition,
     /// Which log lines restart it.
     pub logs: Option<LogRule>,
+    /// How it is asked whether it is well.
+    pub probe: Option<ProbeRule>,
     /// Whether it may be restarted for its health now.
     pub cure: bool,
     /// Somebody asked to have it left alone.
@@ -93,6 +98,7 @@ impl Seen {
         self.state == Some(State::Running)
             && matches!(self.health, Health::None | Health::Healthy)
             && self.ill.is_none()
+            && !self.awaits
     }
 
     /// Whether it has shown that it does not work.
@@ -123,9 +129,10 @@ impl Orders {
             let template = self.templates.get(&order.template)?;
             let original = template.original(&self.cluster);
             let run = !taken_out && (has_lease || order.partition != Partition::Stop);
-            let (service, logs) = (order.service.to_string(), order.logs.clone());
-            let original = Arc::new(original);
-            Some((order.name.to_string(), Replica { service, original, logs, run, cure: order.cure, held: order.held }))
+            let (service, original) = (order.service.to_string(), Arc::new(original));
+            let (logs, probe) = (order.logs.clone(), order.probe.clone());
+            let replica = Replica { service, original, logs, probe, run, cure: order.cure, held: order.held };
+            Some((order.name.to_string(), replica))
         };
         let replicas = self.replicas.iter().filter_map(replica).collect();
         Assigned { cluster: self.cluster.clone(), stamp: self.stamp, replicas, alone: !has_lease }

@@ -95,6 +95,7 @@ impl Control {
             ("would", Some(deed)) => info!(%container, %why, "would {}", word(*deed)),
             ("failed", Some(deed)) => warn!(%container, %why, "cannot {}", word(*deed)),
             ("degraded", _) => error!(%container, %why, "degraded"),
+            ("unprobed", _) => warn!(%container, %why, "not probed"),
             ("down", _) => warn!(%container, %why, "down"),
             ("engine", _) => warn!(%why, "the engine does not answer"),
             ("snapshot", _) => info!(%why, "snapshot"),

@@ -2,6 +2,7 @@
 //!
 //! The only place that knows bollard: every call goes out once and comes back in our own words.
 
+mod ask;
 mod connect;
 mod convert;
 mod needs;
@@ -24,9 +25,11 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use self::needs::Needs;
-use super::{LogLine, MOST_PRINTED, Runtime, RuntimeError};
+use super::{LogLine, MOST_PRINTED, NoAnswer, Runtime, RuntimeError};
+use crate::cluster::model::ProbeRule;
 use crate::container::{Container, SERVICE, SPEC};
 use crate::desired::{Original, Spec};
+use crate::probes::Asker;
 use crate::redact;
 pub use connect::EngineTls;
 
@@ -47,13 +50,14 @@ pub struct DockerEngine {
     tls: Option<EngineTls>,
     client: OnceLock<Docker>,
     needs: Needs,
+    asker: Asker,
 }
 
 impl DockerEngine {
     /// At `unix:///path`, `tcp://host:port` or, known by these files, `https://host:port`. Nothing is connected yet.
     #[must_use]
     pub fn new(address: String, tls: Option<EngineTls>) -> Self {
-        Self { address, tls, client: OnceLock::new(), needs: Needs::default() }
+        Self { address, tls, client: OnceLock::new(), needs: Needs::default(), asker: Asker::default() }
     }
 
     fn client(&self) -> Result<Docker, RuntimeError> {
@@ -172,6 +176,11 @@ impl Runtime for DockerEngine {
             }
         }
         Ok(last(&printed))
+    }
+
+    async fn ask(&self, container: &Container, rule: &ProbeRule) -> Result<(), NoAnswer> {
+        let url = ask::url(&self.address, &container.ways, rule)?;
+        self.asker.ask(url).await.map_err(NoAnswer::Failed)
     }
 
     fn logs(&self, id: &str, since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
-use super::{LogLine, RuntimeError};
-use crate::container::{Container, Health, State};
+use super::{LogLine, NoAnswer, RuntimeError};
+use crate::container::{Container, Health, State, Ways};
 
 /// How many events a reader may be behind.
 const EVENTS: usize = 4096;
@@ -37,6 +37,24 @@ struct World {
     last_run: u64,
     faults: Faults,
     calls: Vec<Call>,
+    answers: Answers,
+}
+
+/// What containers answer to their probes, by what they are and how long they have run.
+struct Answers(Box<Answering>);
+
+type Answering = dyn Fn(&Container, Duration) -> Result<(), NoAnswer> + Send;
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self(Box::new(|_, _| Ok(())))
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Answers")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +172,11 @@ impl Simulator {
         }
     }
 
+    /// Has its containers answer this to their probes, by what they are and how long they have run.
+    pub fn set_answers(&self, answers: impl Fn(&Container, Duration) -> Result<(), NoAnswer> + Send + 'static) {
+        self.world().answers = Answers(Box::new(answers));
+    }
+
     /// Changes what is wrong with it.
     pub fn set_faults(&self, faults: Faults) {
         self.world().faults = faults;
@@ -214,6 +237,7 @@ impl Simulator {
             engine_restarts: false,
             labels,
             ports: Vec::new(),
+            ways: Ways::default(),
         };
         let simulated = Simulated { container, started: None, run: 0, behaviour, printed: Vec::new() };
         world.containers.insert(name.to_owned(), simulated);

@@ -13,6 +13,7 @@ mod machine;
 mod measure;
 mod network;
 mod pair;
+mod probes;
 
 use hosts::{Hosts, Place};
 use machine::{IMAGE, SOON, STEADY};

@@ -122,7 +122,7 @@ fn variant(example: &str) -> String {
     changed
 }
 
-async fn make_image(hosts: &Hosts, name: &str) {
+pub(crate) async fn make_image(hosts: &Hosts, name: &str) {
     let binary = process::binary(name).await;
     let folder = hosts.shared(&format!("{name}-image"));
     for host in hosts.all() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use upbeat_orchestrator::cluster::compose::{ComposeError, Composed, Source, read};
-use upbeat_orchestrator::cluster::model::{HostPort, LogRule, Partition};
+use upbeat_orchestrator::cluster::model::{HostPort, LogRule, Partition, ProbeRule};
 use upbeat_orchestrator::severity::Severity;
 
 fn variable(name: &str) -> Option<String> {
@@ -66,6 +66,7 @@ services:
     x-orchestrator:
       partition: stop
       logs: {severity: warn, within: 2m}
+      probe: {port: 80, path: "/health?x=1", timeout: 2s}
   db:
     image: db:1
     environment: [A=1, "B=x=y", SECRET]
@@ -89,6 +90,9 @@ fn everything_that_a_file_can_say_reaches_the_engine_s_body() {
     assert_eq!(web.host_ports, [port(2, true), port(53, true), port(8080, false)]);
     assert_eq!(web.stop_grace, Duration::from_secs(45));
     assert_eq!(web.logs, Some(LogRule { severity: Severity::Warn, lines: 5, within: 120, cool_down: 300 }));
+    let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(2));
+    let probe = ProbeRule { port: 80, path: "/health?x=1".to_owned(), interval, timeout };
+    assert_eq!((web.probe.as_ref(), db.probe.as_ref()), (Some(&probe), None));
     let body = &web.container.body;
     assert_eq!(body["Image"], "web:7");
     assert_eq!(body["Cmd"], json!(["serve", "--name", "two words"]));
@@ -214,6 +218,17 @@ fn what_can_not_be_right_is_refused_by_name_and_line() {
         ("image: web\n    x-orchestrator: {partition: maybe}", 4, "x-orchestrator.partition", "keep, stop or hold"),
         ("image: web\n    x-orchestrator: {logs: {severity: loud}}", 4, "x-orchestrator.logs.severity", "error"),
         ("image: web\n    x-orchestrator: {replicas: 3}", 4, "x-orchestrator.replicas", "partition"),
+        ("image: web\n    x-orchestrator: {probe: {path: /}}", 4, "x-orchestrator.probe.port", "1 to 65535"),
+        ("image: web\n    x-orchestrator: {probe: 80}", 4, "x-orchestrator.probe", "a map"),
+        ("image: web\n    x-orchestrator: {probe: {port: 99999}}", 4, "x-orchestrator.probe.port", "number"),
+        (
+            "image: web\n    x-orchestrator:\n      probe:\n        port: 80\n        path: x",
+            7,
+            "probe.path",
+            "/health",
+        ),
+        ("image: web\n    x-orchestrator: {probe: {port: 80, url: x}}", 4, "probe.url", "port, path"),
+        ("image: web\n    network_mode: none\n    x-orchestrator: {probe: {port: 80}}", 5, "probe", "network none"),
         ("image: web\n    x-other: 1", 4, "x-other", "not supported"),
         ("user: a", 2, "image", "missing"),
     ] {

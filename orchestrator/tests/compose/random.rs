@@ -55,7 +55,10 @@ fn service() -> impl Strategy<Value = Value> {
                 })
                 .boxed(),
         ),
-        ("x-orchestrator", Just(json!({"partition": "stop", "logs": {"lines": 3}})).boxed()),
+        (
+            "x-orchestrator",
+            Just(json!({"partition": "stop", "logs": {"lines": 3}, "probe": {"port": 80, "interval": "5s"}})).boxed(),
+        ),
     ];
     let present = vec(any::<bool>(), optional.len());
     let (names, values): (Vec<_>, Vec<_>) = optional.into_iter().unzip();

@@ -5,6 +5,7 @@
 mod changes;
 mod chaos;
 mod partitions;
+mod probes;
 mod servers;
 mod troubles;
 
@@ -252,6 +253,7 @@ fn service(name: &str, replicas: u32) -> Service {
         host_ports: Vec::new(),
         stop_grace: Duration::from_secs(10),
         logs: None,
+        probe: None,
         container: Arc::new(container),
     }
 }

@@ -33,6 +33,27 @@ async fn a_service_is_created_once_and_runs_on_all_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_is_shown_with_its_defaults_and_changed_without_replacing_anything() {
+    let scene = scene(&["n1"]).await;
+    let probed = |interval: &str| {
+        let probe = json!({"port": 80, "path": "/health", "interval": interval});
+        Some(json!({"name": "web", "image": "web:1", "probe": probe}))
+    };
+    assert_eq!(scene.ask("POST", "/create", probed("1m30s")).await.status, 202);
+    let service = scene.until("/v1/services/web", |service| service["ready"] == 1).await;
+    let shown = json!({"port": 80, "path": "/health", "interval": "1m30s", "timeout": "5s"});
+    assert_eq!(service["probe"], shown);
+    assert_eq!(scene.ask("PUT", "/v1/services/web", probed("90s")).await.json["result"], "unchanged");
+    assert_eq!(scene.ask("PUT", "/v1/services/web", probed("20s")).await.json["result"], "updated");
+    let changed = scene.ask("GET", "/v1/services/web", None).await.json;
+    assert_eq!((&changed["probe"]["interval"], &changed["hash"]), (&"20s".into(), &service["hash"]));
+    assert_eq!((&changed["revision"], &changed["updated"], &changed["ready"]), (&2.into(), &1.into(), &1.into()));
+    let wrong = scene.ask("PUT", "/v1/services/web", probed("0s")).await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.json["detail"].as_str().unwrap().starts_with("probe.interval: "), "{}", wrong.text);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_node_takes_waits_and_says_why() {
     let scene = scene(&["n1"]).await;
     let wanted = json!({"name": "web", "image": "web:1", "placement": {"disk": "ssd"}});

@@ -10,7 +10,7 @@ use super::Names;
 use super::read::Reader;
 use super::tree::{Entry, Kind, Node};
 use crate::cluster::model::{LogRule, Partition};
-use crate::cluster::request::{FieldError, HealthRequest, HealthTest, ServiceRequest};
+use crate::cluster::request::{FieldError, HealthRequest, HealthTest, ProbeRequest, ServiceRequest};
 use crate::cluster::values;
 use crate::severity::Severity;
 
@@ -254,9 +254,33 @@ fn extension(reader: &mut Reader<'_>, node: &Node, path: &str, asked: &mut Servi
                 places.put("logs", &here, *line);
                 asked.logs = Some(log_rule(reader, value, &here));
             }
-            _ => reader.unsupported(*line, &here, "partition and logs are"),
+            "probe" => {
+                places.put("probe", &here, *line);
+                asked.probe = Some(probe(reader, value, &here, places));
+            }
+            _ => reader.unsupported(*line, &here, "partition, logs and probe are"),
         }
     }
+}
+
+fn probe(reader: &mut Reader<'_>, node: &Node, path: &str, places: &mut Places) -> ProbeRequest {
+    let mut probe = ProbeRequest::default();
+    let wrongs = reader.wrongs.len();
+    for Entry { key, line, value } in reader.map(node, path) {
+        let here = format!("{path}.{key}");
+        places.put(format!("probe.{key}"), &here, *line);
+        match key.as_str() {
+            "port" => probe.port = reader.number(value, &here).unwrap_or_default(),
+            "path" => probe.path = reader.text(value, &here),
+            "interval" => probe.interval = reader.text(value, &here),
+            "timeout" => probe.timeout = reader.text(value, &here),
+            _ => reader.unsupported(*line, &here, "port, path, interval and timeout are"),
+        }
+    }
+    if probe.port == 0 && reader.wrongs.len() == wrongs {
+        reader.wrong(node.line, format!("{path}.port: 1 to 65535; it is the container's own"));
+    }
+    probe
 }
 
 /// What is left out is as the settings of `solo` have it.

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::cluster::commands::Put;
-use crate::cluster::model::{Admission, LogRule, Node, Partition, Reach};
+use crate::cluster::model::{Admission, LogRule, Node, Partition, ProbeRule, Reach};
 use crate::cluster::server::View;
 use crate::cluster::sight::Standing;
 use crate::cluster::state::{Entry, Name, Placed, current};
+use crate::cluster::values::written;
 use crate::cluster::wire::Seen;
 use crate::container::{Health, State};
 use crate::http::views::HoldView;
@@ -34,6 +35,8 @@ pub(super) struct ServiceView {
     placement: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logs: Option<LogRule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<ProbeView>,
     /// The names of its variables; their values are nobody's business.
     environment: Vec<String>,
     /// Of all that its containers are created from.
@@ -44,7 +47,24 @@ pub(super) struct ServiceView {
     /// It is gone once its last replica has.
     removing: bool,
     /// Why replicas are not placed, by slot.
+    #[schema(value_type = BTreeMap<String, String>)]
     waiting: BTreeMap<u32, String>,
+}
+
+/// How containers are asked whether they are well.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProbeView {
+    port: u16,
+    path: String,
+    interval: String,
+    timeout: String,
+}
+
+impl ProbeView {
+    fn of(rule: &ProbeRule) -> Self {
+        let ProbeRule { port, path, interval, timeout } = rule;
+        Self { port: *port, path: redact::text(path), interval: written(*interval), timeout: written(*timeout) }
+    }
 }
 
 /// One replica.
@@ -187,6 +207,7 @@ pub(super) fn service(view: &View<'_>, name: &Name, entry: &Entry) -> ServiceVie
         partition: entry.service.partition,
         placement: entry.service.placement.clone(),
         logs: entry.service.logs.clone(),
+        probe: entry.service.probe.as_ref().map(ProbeView::of),
         environment: variables.map(|one| one.split('=').next().unwrap_or_default().to_owned()).collect(),
         hash: entry.service.container.hash.to_string(),
         hold: entry.held.as_ref().map(|hold| HoldView { reason: hold.reason.clone(), since: time(hold.since) }),
@@ -202,6 +223,8 @@ pub(super) fn replicas(view: &View<'_>) -> Vec<ReplicaView> {
         let newest = current(placed).map(|replica| replica.epoch);
         for replica in placed {
             let seen = seen(view, replica).cloned().unwrap_or_default();
+            let awaits = seen.awaits && seen.state == Some(State::Running);
+            let awaits = awaits.then(|| "its probe has not been answered well yet".to_owned());
             views.push(ReplicaView {
                 name: replica.name.to_string(),
                 service: service.to_string(),
@@ -219,7 +242,7 @@ pub(super) fn replicas(view: &View<'_>) -> Vec<ReplicaView> {
                 troubles: seen.troubles,
                 restarts: seen.restarts,
                 degraded: seen.degraded,
-                problem: seen.ill.or(seen.problem).map(|why| redact::text(&why)),
+                problem: seen.ill.or(seen.problem).or(awaits).map(|why| redact::text(&why)),
             });
         }
     }

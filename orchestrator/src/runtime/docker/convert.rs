@@ -1,14 +1,16 @@
 //! What Docker says of a container, in our own words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum as Status, HealthStatusEnum, PortMap, RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum as Status, EndpointSettings, HealthStatusEnum, PortMap,
+    RestartPolicyNameEnum,
 };
 use chrono::DateTime;
 
-use crate::container::{Container, Health, State};
+use crate::container::{Container, Health, State, Ways};
 
 /// Docker's way to write that something has not happened.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -16,7 +18,11 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 pub(super) fn container(found: ContainerInspectResponse) -> Container {
     let config = found.config.unwrap_or_default();
     let state = found.state.unwrap_or_default();
-    let policy = found.host_config.and_then(|host| host.restart_policy);
+    let host = found.host_config.unwrap_or_default();
+    let policy = host.restart_policy;
+    let network = found.network_settings.unwrap_or_default();
+    let bindings = network.ports.unwrap_or_default();
+    let ways = ways(&host.network_mode.unwrap_or_default(), network.networks.unwrap_or_default(), &bindings);
     let word = state.status.map_or(State::Created, word);
     let time = |time: Option<String>| time.filter(|time| time != NEVER).unwrap_or_default();
     let (started, finished) = (time(state.started_at), time(state.finished_at));
@@ -45,7 +51,8 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
             policy.name.is_some_and(|name| restarts.contains(&name))
         }),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
-        ports: found.network_settings.and_then(|network| network.ports).map(ports).unwrap_or_default(),
+        ports: ports(bindings),
+        ways,
     }
 }
 
@@ -74,6 +81,32 @@ const fn health(status: HealthStatusEnum) -> Health {
 fn between(started: &str, finished: &str) -> Option<Duration> {
     let [started, finished] = [started, finished].map(|time| DateTime::parse_from_rfc3339(time).ok());
     (finished? - started?).to_std().ok()
+}
+
+/// Where it can be asked: its first network is the one that it was created with.
+fn ways(mode: &str, networks: HashMap<String, EndpointSettings>, bindings: &PortMap) -> Ways {
+    let first = if mode == "default" { "bridge" } else { mode };
+    let mut addresses: Vec<_> = networks
+        .into_iter()
+        .filter_map(|(name, endpoint)| {
+            let mut texts = [endpoint.ip_address, endpoint.global_ipv6_address].into_iter().flatten();
+            let address = texts.find_map(|text| text.parse::<IpAddr>().ok())?;
+            Some((name != first, name, address))
+        })
+        .collect();
+    addresses.sort();
+    let host = mode == "host";
+    let own = if host { Some(IpAddr::from([127, 0, 0, 1])) } else { addresses.first().map(|(_, _, address)| *address) };
+    let mut published = BTreeMap::<u16, Vec<SocketAddr>>::new();
+    for (port, bindings) in bindings {
+        let Some(port) = port.strip_suffix("/tcp").and_then(|port| port.parse().ok()) else { continue };
+        let places = bindings.iter().flatten().filter_map(|binding| {
+            let ip = binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+            Some(SocketAddr::new(ip.parse().ok()?, binding.host_port.as_deref()?.parse().ok()?))
+        });
+        published.entry(port).or_default().extend(places);
+    }
+    Ways { host, own, published }
 }
 
 /// As `docker ps` writes them.

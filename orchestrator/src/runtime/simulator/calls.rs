@@ -8,9 +8,10 @@ use tokio::sync::broadcast;
 use tokio::time::sleep;
 
 use super::{Behaviour, Simulator};
+use crate::cluster::model::ProbeRule;
 use crate::container::{Container, SPEC};
 use crate::desired::{Original, Spec};
-use crate::runtime::{LogLine, Runtime, RuntimeError};
+use crate::runtime::{LogLine, NoAnswer, Runtime, RuntimeError};
 
 #[async_trait]
 impl Runtime for Simulator {
@@ -111,6 +112,14 @@ impl Runtime for Simulator {
         let found = found.ok_or_else(|| RuntimeError::Missing(format!("no container {name}")))?;
         let skipped = found.printed.len().saturating_sub(lines as usize);
         Ok(found.printed[skipped..].iter().flat_map(|line| [line.as_str(), "\n"]).collect())
+    }
+
+    async fn ask(&self, container: &Container, _: &ProbeRule) -> Result<(), NoAnswer> {
+        let world = self.world();
+        let running =
+            world.containers.get(&container.name).and_then(|found| found.started).map(|began| began.elapsed());
+        let running = running.ok_or_else(|| NoAnswer::Failed("cannot be reached".to_owned()))?;
+        (world.answers.0)(container, running)
     }
 
     fn logs(&self, id: &str, _since: &str) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
