@@ -9,7 +9,8 @@
 //! 6. [`wire`]: what a node and the server tell each other;
 //! 7. [`node`]: the node's side: the loop of one host, under orders; [`link`]: its way to the server;
 //!    [`lease`]: how long it may go on alone. [`remote`] has
-//!    that of nodes without an agent run here.
+//!    that of nodes without an agent run here; [`tails`]: what replicas printed, of nodes that have one, which
+//!    [`printing`] sends.
 
 pub mod brain;
 pub mod commands;
@@ -21,6 +22,7 @@ pub mod model;
 pub mod node;
 pub mod orders;
 pub mod placement;
+pub mod printing;
 pub mod quorum;
 pub mod records;
 pub mod remote;
@@ -29,6 +31,7 @@ pub mod schedule;
 pub mod server;
 pub mod sight;
 pub mod state;
+pub mod tails;
 pub mod template;
 pub(crate) mod values;
 pub mod wire;

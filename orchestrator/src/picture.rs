@@ -36,7 +36,7 @@ pub struct Event {
     /// When.
     pub time: String,
     /// What: `down`, `started`, `created`, `stopped`, `restarted`, `failed`, `would`, `degraded`, `held`, `released`,
-    /// `snapshot`, `engine`.
+    /// `snapshot`, `engine`, `unprobed`.
     pub event: &'static str,
     /// Which container it is about; empty if none.
     pub container: String,

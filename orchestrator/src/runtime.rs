@@ -48,7 +48,7 @@ pub trait Runtime: Send + Sync + 'static {
     /// [`RuntimeError::Exists`] if there is one of this name.
     async fn create(&self, name: &str, spec: &Spec) -> Result<(), RuntimeError>;
 
-    /// The last lines that a container printed, so many at most and [`MOST_PRINTED`] bytes; by name.
+    /// The last lines that a container printed, so many at most and [`MOST_PRINTED`] bytes; by name or id.
     async fn tail(&self, name: &str, lines: u32) -> Result<String, RuntimeError>;
 
     /// Asks a container by HTTP whether it is well: at its own address if the engine is on this machine, else where its

@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use async_trait::async_trait;
 use axum::http::Method;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::node::{Link, LinkError};
+use super::tails::{Printed, Tail, Wanted};
 use super::wire::{Orders, Report};
 use crate::ask::{Refused, Servers};
 use crate::http::cluster::Hello;
@@ -29,6 +31,7 @@ pub struct ServerLink {
     hello: Hello,
     now: Mutex<Now>,
     folder: PathBuf,
+    wanted: mpsc::Sender<Tail>,
 }
 
 /// By what it is asked, and the last orders that it gave.
@@ -44,10 +47,16 @@ impl ServerLink {
     ///
     /// # Errors
     /// If who it is can't be shown.
-    pub fn new(servers: Arc<Servers>, identity: Identity, hello: Hello, folder: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(
+        servers: Arc<Servers>,
+        identity: Identity,
+        hello: Hello,
+        folder: PathBuf,
+        wanted: mpsc::Sender<Tail>,
+    ) -> anyhow::Result<Self> {
         let client = identity.client()?;
         let now = Now { identity: Arc::new(identity), client, orders: None, greeted: false };
-        Ok(Self { servers, hello, now: Mutex::new(now), folder })
+        Ok(Self { servers, hello, now: Mutex::new(now), folder, wanted })
     }
 
     /// Renews the certificate when it is time, for as long as it is polled.
@@ -67,6 +76,16 @@ impl ServerLink {
             }
             sleep(RENEW_EVERY).await;
         }
+    }
+
+    /// Sends what a replica printed, which the server wants.
+    ///
+    /// # Errors
+    /// If the server can't be reached, or wants it no more.
+    pub async fn send(&self, id: u64, printed: &Printed) -> anyhow::Result<()> {
+        let client = self.now().client.clone();
+        let path = format!("/v1/agent/logs/{id}");
+        self.servers.ask(&client, Method::POST, &path, printed, MAX_ORDERS).await.map(drop)
     }
 
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {
@@ -103,6 +122,11 @@ impl Link for ServerLink {
                 .unwrap_or_else(|| Arc::new(Orders { stamp: report.stamp.unwrap_or_default(), ..Orders::default() })));
         }
         let orders: Arc<Orders> = Arc::new(serde_json::from_slice(&answer).context("the orders can't be read")?);
+        let Wanted { tails } = serde_json::from_slice(&answer).context("what is wanted can't be read")?;
+        for tail in tails {
+            // If there are too many, who asked is told to come again.
+            drop(self.wanted.try_send(tail));
+        }
         self.now().orders = Some(Arc::clone(&orders));
         Ok(orders)
     }

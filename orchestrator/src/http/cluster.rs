@@ -27,6 +27,7 @@ use super::{Guard, LISTENERS, Problem, events, join, no_method, nothing};
 use crate::cluster::quorum::Quorum;
 use crate::cluster::remote::Engines;
 use crate::cluster::server::{Refusal, Server};
+use crate::cluster::tails::Tails;
 use crate::pki::Authority;
 
 /// What requests are answered from.
@@ -35,6 +36,7 @@ pub struct ClusterGateway {
     guard: Guard,
     server: Server,
     engines: Engines,
+    tails: Tails,
     listeners: Arc<Semaphore>,
     stop: CancellationToken,
     quorum: Option<Arc<Quorum>>,
@@ -44,7 +46,8 @@ impl ClusterGateway {
     /// Of a server, and how it asks engines.
     #[must_use]
     pub fn new(guard: Guard, server: Server, engines: Engines, stop: CancellationToken) -> Self {
-        Self { guard, server, engines, listeners: Arc::new(Semaphore::new(LISTENERS)), stop, quorum: None }
+        let (tails, listeners) = (Tails::default(), Arc::new(Semaphore::new(LISTENERS)));
+        Self { guard, server, engines, tails, listeners, stop, quorum: None }
     }
 
     /// Of one of several servers.
@@ -82,6 +85,7 @@ pub fn routes(gateway: ClusterGateway, authority: Option<Arc<Authority>>) -> Rou
         .route("/v1/logs/{name}", get(logs::logs))
         .route("/v1/agent", put(agents::hello))
         .route("/v1/agent/exchange", post(agents::exchange))
+        .route("/v1/agent/logs/{id}", post(agents::printed))
         .with_state(gateway)
         .merge(guard.clone().routes())
         .merge(joining)

@@ -25,7 +25,7 @@ use crate::runtime::{Runtime, RuntimeError};
 const MOST: u32 = 10_000;
 
 /// How long the engine may take.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// How much is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -83,9 +83,14 @@ pub(super) async fn printed(
         RuntimeError::Unreachable(_) => Problem::new(503, error.to_string()),
         RuntimeError::Refused(why) | RuntimeError::Exists(why) => Problem::new(422, why),
     })?;
+    Ok(plain(text))
+}
+
+/// What a container printed, as it did.
+pub(super) fn plain(text: String) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     // Whatever it printed, no browser takes it for a page.
-    Ok((headers, [(header::X_CONTENT_TYPE_OPTIONS, "nosniff")], text).into_response())
+    (headers, [(header::X_CONTENT_TYPE_OPTIONS, "nosniff")], text).into_response()
 }
 
 const fn hundred() -> u32 {

@@ -232,10 +232,14 @@ fn lines(pieces: BoxStream<'static, Result<LogOutput, Error>>) -> BoxStream<'sta
 
 /// The end of what was printed, from a line's beginning on if it had to be cut.
 fn last(printed: &[u8]) -> String {
-    let cut = printed.len().saturating_sub(MOST_PRINTED);
-    let kept = &printed[cut..];
-    let begins = if cut == 0 { 0 } else { kept.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1) };
-    String::from_utf8_lossy(&kept[begins..]).into_owned()
+    // What is no UTF-8 is longer as text.
+    let text = String::from_utf8_lossy(printed);
+    let cut = text.len().saturating_sub(MOST_PRINTED);
+    if cut == 0 {
+        return text.into_owned();
+    }
+    let kept = (cut..text.len()).find_map(|cut| text.get(cut..)).unwrap_or_default();
+    kept[kept.find('\n').map_or(0, |end| end + 1)..].to_owned()
 }
 
 /// `2026-11-21T10:00:00.123456789Z text`. What has no time is the rest of a line that was cut.
@@ -291,6 +295,8 @@ mod tests {
         assert_eq!(last(much.as_bytes()), "last\n");
         let one = "y".repeat(MOST_PRINTED + 7);
         assert_eq!(last(one.as_bytes()).len(), MOST_PRINTED, "a line without an end");
+        let no_text = last(&vec![0xff; MOST_PRINTED]);
+        assert!((MOST_PRINTED - 3..=MOST_PRINTED).contains(&no_text.len()), "{}", no_text.len());
     }
 
     #[tokio::test]

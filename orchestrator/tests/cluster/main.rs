@@ -8,6 +8,7 @@ mod cluster;
 mod containers;
 mod faults;
 mod hosts;
+mod logs;
 #[path = "../shared/machine.rs"]
 mod machine;
 mod measure;

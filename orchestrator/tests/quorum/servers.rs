@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use upbeat_orchestrator::ask::Servers as Addresses;
@@ -231,7 +231,9 @@ impl Host {
     async fn start(name: &str, servers: Addresses, ticket: &Ticket, folder: &Path) -> Self {
         let identity = join(&servers, ticket, name, folder).await.unwrap();
         let hello = Hello { capacity: 1000, labels: std::collections::BTreeMap::new() };
-        let link = Arc::new(ServerLink::new(Arc::new(servers), identity, hello, folder.to_owned()).unwrap());
+        let link = Arc::new(
+            ServerLink::new(Arc::new(servers), identity, hello, folder.to_owned(), mpsc::channel(1).0).unwrap(),
+        );
         let (engine, agent) = (Simulator::new(), CancellationToken::new());
         let (assigned, orders) = watch::channel(None);
         let options = Options {

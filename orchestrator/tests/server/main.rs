@@ -4,6 +4,7 @@
 
 mod access;
 mod docs;
+mod logs;
 mod nodes;
 mod refusals;
 mod secrets;

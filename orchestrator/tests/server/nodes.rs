@@ -68,7 +68,7 @@ async fn a_node_is_emptied_before_it_is_taken_out_or_by_force() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_replica_printed_is_asked_of_its_engine_or_of_its_agent() {
+async fn what_a_replica_printed_is_asked_of_its_engine_if_its_node_has_no_agent() {
     let scene = scene(&[]).await;
     scene.node("h", Reach::Engine(ENGINE.to_owned())).await;
     scene.ask("POST", "/create", Some(web(1))).await;
@@ -80,14 +80,6 @@ async fn what_a_replica_printed_is_asked_of_its_engine_or_of_its_agent() {
     assert_eq!(scene.ask("GET", &path, None).await.text, "hello\n");
     scene.engine.run("other", Behaviour::default());
     assert_eq!(scene.ask("GET", "/v1/logs/other", None).await.status, 404, "it is none of the cluster's");
-
-    scene.puppet("n1").await;
-    assert_eq!(scene.ask("POST", "/v1/nodes/h/drain", Some(json!({}))).await.status, 202);
-    let replicas = scene.until("/v1/replicas", |replicas| replicas[0]["node"] == "n1").await;
-    let path = format!("/v1/logs/{}", replicas[0]["name"].as_str().unwrap());
-    let answer = scene.ask("GET", &path, None).await;
-    assert_eq!(answer.status, 422);
-    assert!(answer.json["detail"].as_str().unwrap().contains("n1"), "{}", answer.text);
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,6 +33,6 @@ mod tests {
 
     #[test]
     fn no_two_operations_of_a_server_have_the_same_id() {
-        assert_eq!(repeated(&described(true)), [""; 0]);
+        assert_eq!(repeated(&described(true, true)), [""; 0]);
     }
 }

@@ -107,6 +107,7 @@ impl Runtime for Simulator {
 
     async fn tail(&self, name: &str, lines: u32) -> Result<String, RuntimeError> {
         self.answer().await?;
+        let name = &self.name_of(name);
         let world = self.world();
         let found = world.containers.get(name);
         let found = found.ok_or_else(|| RuntimeError::Missing(format!("no container {name}")))?;
