@@ -15,7 +15,7 @@ DASH ?= localhost:$(PRODUCER_PORT) localhost:$(CONSUMER_PORT)
 PORTS = PRODUCER_PORT=$(PRODUCER_PORT) CONSUMER_PORT=$(CONSUMER_PORT) LOCALSTACK_PORT=$(LOCALSTACK_PORT)
 
 .NOTPARALLEL:
-.PHONY: help doctor run test lint audit fmt bench chaos orchestrate cluster bench-orchestrator doc dash screenshots clean localstack localstack-docker free-ports rust
+.PHONY: help doctor run test lint audit fmt bench chaos orchestrate cluster bench-orchestrator measure-orchestrator doc dash screenshots clean localstack localstack-docker free-ports rust
 .PHONY: localstack-setup run-shout debug-shout bench-shout
 .PHONY: images manifests deploy undeploy logs e2e k8s-lint minikube provision-k8s deploy-shout
 
@@ -75,6 +75,12 @@ cluster: rust ## A server and an agent on this host, to be asked for services (C
 	scripts/orchestrate-cluster target/release/orchestrator
 
 bench-orchestrator: rust ## What a thousand nodes with a hundred containers each cost a server (a minute)
+	cargo bench --package upbeat-orchestrator --bench scale
+
+measure-orchestrator: rust ## Its goals on real engines, in one run beside Docker's restart=always (root, dockerd; twenty minutes)
+	cargo build --release --package upbeat-orchestrator
+	UPBEAT_TEST_BINARIES=target/release cargo test --package upbeat-orchestrator --test docker --test cluster --test quorum \
+	  measure -- --ignored --nocapture --test-threads 1
 	cargo bench --package upbeat-orchestrator --bench scale
 
 doc: rust ## Build the API docs, target/doc

@@ -2,7 +2,7 @@
 //!
 //! 1. [`request`], by HTTP or in a [`compose`] file: what is asked for; [`template`] makes of it a service of the [`model`],
 //!    with what engines are told to create its containers;
-//! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep; [`sight`]: what nodes have told;
+//! 2. [`state`]: what is wanted and where it was placed, which [`records`] keep, or a [`quorum`] of several servers; [`sight`]: what nodes have told;
 //! 3. [`schedule`]: what is to change, out of both, a pure function; [`placement`]: which node takes a replica;
 //! 4. [`orders`]: what each node is to run, out of the same;
 //! 5. [`server`]: where the task that owns all of it ([`brain`]) is asked, [`commands`], what can be asked of it, and [`meter`], what is counted;

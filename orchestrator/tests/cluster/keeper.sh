@@ -36,14 +36,23 @@ while read -r word i; do
   case $word in
     start)
       home=$folder/$i
-      rm -f "$home/pid"
-      nsenter --net="$home/network" dockerd --config-file "$home/daemon.json" --data-root "$home/data" \
-        --exec-root "$home/exec" --pidfile "$home/pid" --iptables=false --ip6tables=false \
-        --default-address-pool "base=10.$((100 + i)).0.0/16,size=24" --cgroup-parent "$group/$i" \
-        -H "unix://$home/docker.sock" -H "tcp://10.77.0.$((10 + i)):2375" --tls=false "$@" >>"$home/log" 2>&1 &
+      : >"$home/wanted"
+      # One that ends by itself is started again: right after a crash it may find what is left of the one before.
+      while [ -e "$home/wanted" ]; do
+        rm -f "$home/pid"
+        nsenter --net="$home/network" dockerd --config-file "$home/daemon.json" --data-root "$home/data" \
+          --exec-root "$home/exec" --pidfile "$home/pid" --iptables=false --ip6tables=false \
+          --default-address-pool "base=10.$((100 + i)).0.0/16,size=24" --cgroup-parent "$group/$i" \
+          -H "unix://$home/docker.sock" -H "tcp://10.77.0.$((10 + i)):2375" --tls=false "$@" >>"$home/log" 2>&1
+        sleep 0.2
+      done &
       eval "engine$i=$!"
       ;;
-    kill) eval "kill -9 \$engine$i; wait \$engine$i" ;;
+    kill)
+      rm "$folder/$i/wanted"
+      kill -9 "$(cat "$folder/$i/pid")"
+      eval "wait \$engine$i"
+      ;;
   esac
 done
 # The test is over, or gone: everybody else here ends, and what they have left goes.

@@ -1,9 +1,4 @@
-//! What docs/ORCHESTRATOR.md gives as figures of a cluster, in one run of some minutes:
-//!
-//! ```text
-//! cargo build --release -p upbeat-orchestrator
-//! UPBEAT_TEST_BINARIES=target/release cargo test -p upbeat-orchestrator --test cluster measure -- --ignored --nocapture
-//! ```
+//! What docs/CLUSTER.md gives as figures. `make measure-orchestrator` runs it, with the others.
 //!
 //! Times are from when a host's network was taken away, or was given back, to the engines' own events.
 

@@ -20,19 +20,27 @@ static ENGINES: Semaphore = Semaphore::const_new(2);
 
 static VERDICT: Verdict = Verdict::unknown();
 
-/// The first process of the namespaces: when its input ends, it ends, and with it everything in them.
+/// The first process of the namespaces: when its input ends, it ends, and with it everything in them. An engine that ends
+/// by itself is started again, as its host would: right after a crash it may find what is left of the one before.
 const KEEPER: &str = r#"
 folder=$1 group=$2
 shift 2
 while read -r word; do
   case $word in
     start)
-      rm -f "$folder/pid"
-      dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" --iptables=false \
-        --ip6tables=false --cgroup-parent "$group" -H "unix://$folder/docker.sock" "$@" >>"$folder/log" 2>&1 &
-      engine=$!
+      : >"$folder/wanted"
+      while [ -e "$folder/wanted" ]; do
+        rm -f "$folder/pid"
+        dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" --iptables=false \
+          --ip6tables=false --cgroup-parent "$group" -H "unix://$folder/docker.sock" "$@" >>"$folder/log" 2>&1
+        sleep 0.2
+      done &
       ;;
-    kill) kill -9 "$engine" && wait "$engine" ;;
+    kill)
+      rm "$folder/wanted"
+      kill -9 "$(cat "$folder/pid")"
+      wait
+      ;;
   esac
 done
 "#;

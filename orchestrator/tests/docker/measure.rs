@@ -1,9 +1,4 @@
-//! What docs/ORCHESTRATOR.md gives as figures, in one run:
-//!
-//! ```text
-//! cargo build --release -p upbeat-orchestrator
-//! UPBEAT_TEST_BINARIES=target/release cargo test -p upbeat-orchestrator --test docker measure -- --ignored --nocapture
-//! ```
+//! What docs/ORCHESTRATOR.md gives as figures. `make measure-orchestrator` runs it, with the others.
 //!
 //! Times are the engine's own, of its events.
 
