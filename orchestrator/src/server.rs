@@ -91,15 +91,15 @@ pub fn start(
             tasks.spawn(stop.clone().run_until_cancelled_owned(following));
         }
         let acting = brain.run(service.health.clone(), service.stop.clone());
-        let ended = match quorum {
-            Some(quorum) => tokio::select! {
-                () = acting => Ok(()),
-                error = quorum.run() => error.map(|never| match never {}),
-            },
-            None => {
-                acting.await;
-                Ok(())
+        let taking_part = async {
+            match &quorum {
+                Some(quorum) => quorum.run().await,
+                None => std::future::pending().await,
             }
+        };
+        let ended = tokio::select! {
+            () = acting => Ok(()),
+            error = taking_part => error.map(|never| match never {}),
         };
         stop.cancel();
         close.cancel();

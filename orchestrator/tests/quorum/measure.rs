@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::service;
 use super::servers::Servers;
+use super::service;
 
 /// So many of each kind.
 const KILLED: usize = 10;

@@ -88,11 +88,17 @@ impl Servers {
         server
     }
 
-    /// Waits until the first server that there was has made the first token, and it counts.
+    /// The first token: the one that this server has made, or the first of all servers.
+    fn token(&self, server: usize) -> String {
+        let tokens = [server, 0].map(|server| fs::read_to_string(self.state(server).join("admin-token")));
+        tokens.into_iter().find_map(Result::ok).unwrap_or_default()
+    }
+
+    /// Waits until there is a first token, and it counts.
     async fn wait_token(&self) {
         eventually("first token", SOON, async || {
-            let token = fs::read_to_string(self.state(0).join("admin-token")).map_err(|error| error.to_string())?;
             let leader = self.leader().await;
+            let token = self.token(leader);
             match self.try_ask(leader, "GET", "/v1/tokens", json!({})).await? {
                 (StatusCode::OK, tokens) if tokens != json!([]) && !token.is_empty() => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -154,7 +160,7 @@ impl Servers {
         path: &str,
         body: Value,
     ) -> Result<(StatusCode, Value), String> {
-        let token = fs::read_to_string(self.state(0).join("admin-token")).unwrap_or_default();
+        let token = self.token(server);
         let request =
             Request::builder().method(method).uri(format!("http://{}{path}", self.places[server][0].address()));
         let request = request.header("authorization", format!("Bearer {}", token.trim()));
