@@ -172,7 +172,7 @@ impl Authority {
     ///
     /// # Errors
     /// If none can be made.
-    pub fn fellow(&self) -> anyhow::Result<Shows> {
+    pub fn server_client(&self) -> anyhow::Result<Shows> {
         let key = KeyPair::generate()?;
         let certificate = self.signed("server", SERVERS, &key)?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;

@@ -33,7 +33,7 @@ use self::dump::Dump;
 use self::members::CATCH_UP;
 pub use self::members::{Known, shown};
 pub(crate) use self::network::MAX_MESSAGE;
-use self::network::{Network, Whole};
+use self::network::{FullSnapshot, Network};
 use super::lease::since_boot;
 use super::records::Leadership;
 use crate::pki::Authority;
@@ -42,7 +42,7 @@ use crate::store::sqlite::SqliteStore;
 
 /// For how long a server leads from when it began to ask whether it does. Shorter than [`NO_ELECTION`]: clocks run at
 /// almost the same speed.
-const LEADS_FOR: Duration = Duration::from_secs(2);
+const LEADER_LEASE: Duration = Duration::from_secs(2);
 
 /// For how long after it has heard of a leader a server helps to elect no other. openraft takes it from the longest
 /// election timeout.
@@ -67,12 +67,12 @@ const ME: &str = "me";
 
 openraft::declare_raft_types!(
     /// What is agreed on, and by whom.
-    pub Types: D = Command, R = Answer, NodeId = u64, Node = Fellow, SnapshotData = Dump
+    pub Types: D = Command, R = Answer, NodeId = u64, Node = Peer, SnapshotData = Dump
 );
 
 /// One of several servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fellow {
+pub struct Peer {
     /// How the others and clients reach it: `https://host:port`.
     pub url: String,
 }
@@ -96,7 +96,7 @@ pub struct Quorum {
     /// One change of who the servers are at a time.
     changing: tokio::sync::Mutex<()>,
     /// Until when we lead, by the time since the machine's start.
-    leads_until: Mutex<Duration>,
+    lease_until: Mutex<Duration>,
 }
 
 impl std::fmt::Debug for Quorum {
@@ -116,8 +116,8 @@ impl Quorum {
     #[must_use]
     pub fn new(store: Arc<SqliteStore>, authority: Arc<Authority>, url: String, join: Option<String>) -> Self {
         let (disk, network) = (Disk::new(Arc::clone(&store)), Network::new(authority));
-        let (running, changing, leads_until) = (OnceLock::new(), tokio::sync::Mutex::default(), Mutex::default());
-        Self { store, disk, network, url, join, running, changing, leads_until }
+        let (running, changing, lease_until) = (OnceLock::new(), tokio::sync::Mutex::default(), Mutex::default());
+        Self { store, disk, network, url, join, running, changing, lease_until }
     }
 
     /// Whether what is kept there is that of one of several servers.
@@ -163,9 +163,7 @@ impl Quorum {
         if me.founded {
             match raft
                 .initialize(
-                    [(me.id, Fellow { url: self.url.clone() })]
-                        .into_iter()
-                        .collect::<std::collections::BTreeMap<_, _>>(),
+                    [(me.id, Peer { url: self.url.clone() })].into_iter().collect::<std::collections::BTreeMap<_, _>>(),
                 )
                 .await
             {
@@ -218,12 +216,12 @@ impl Quorum {
         let mut led = false;
         loop {
             let asked = since_boot();
-            match timeout(LEADS_FOR, raft.ensure_linearizable()).await {
-                Ok(Ok(_)) => self.lead_until(asked + LEADS_FOR),
+            match timeout(LEADER_LEASE, raft.ensure_linearizable()).await {
+                Ok(Ok(_)) => self.extend_lease(asked + LEADER_LEASE),
                 Ok(Err(RaftError::Fatal(error))) => {
                     return Err(anyhow::Error::new(error).context("it takes no part any more"));
                 }
-                Ok(Err(RaftError::APIError(_))) => self.lead_until(Duration::ZERO),
+                Ok(Err(RaftError::APIError(_))) => self.extend_lease(Duration::ZERO),
                 // What was confirmed before holds for as long as it does.
                 Err(_) => {}
             }
@@ -239,14 +237,14 @@ impl Quorum {
         }
     }
 
-    fn lead_until(&self, until: Duration) {
-        *self.leads_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn extend_lease(&self, until: Duration) {
+        *self.lease_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     /// Whether this server leads, and may act.
     #[must_use]
     pub fn leads(&self) -> bool {
-        since_boot() < *self.leads_until.lock().unwrap_or_else(PoisonError::into_inner)
+        since_boot() < *self.lease_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which server does, as far as we know.
@@ -303,7 +301,7 @@ impl Quorum {
 
     pub(crate) async fn install(
         &self,
-        Whole { vote, meta, dump }: Whole,
+        FullSnapshot { vote, meta, dump }: FullSnapshot,
     ) -> Result<Result<SnapshotResponse<u64>, openraft::error::Fatal<u64>>, NotYet> {
         let snapshot = Snapshot { meta, snapshot: Box::new(dump) };
         Ok(self.running.get().ok_or(NotYet)?.1.install_full_snapshot(vote, snapshot).await)

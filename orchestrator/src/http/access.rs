@@ -114,7 +114,7 @@ impl Access {
     }
 
     /// Whether another server asks.
-    pub(super) fn fellow(asker: &Asker) -> Result<(), Problem> {
+    pub(super) fn server(asker: &Asker) -> Result<(), Problem> {
         if asker.peer().is_some_and(|peer| peer.kind == Kind::Server) {
             Ok(())
         } else {

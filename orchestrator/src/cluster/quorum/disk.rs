@@ -21,7 +21,7 @@ use tracing::{error, info};
 
 use super::command::{Answer, apply};
 use super::dump::Dump;
-use super::{Fellow, Types};
+use super::{Peer, Types};
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 
@@ -34,8 +34,8 @@ const PURGED: &str = "purged";
 const APPLIED: &str = "applied";
 const MEMBERSHIP: &str = "membership";
 
-type Meta = SnapshotMeta<u64, Fellow>;
-type Membership = StoredMembership<u64, Fellow>;
+type Meta = SnapshotMeta<u64, Peer>;
+type Membership = StoredMembership<u64, Peer>;
 type Result<T> = std::result::Result<T, StorageError<u64>>;
 
 /// A server's disk. Clones are the same.

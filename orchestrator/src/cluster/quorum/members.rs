@@ -7,7 +7,7 @@ use openraft::{ChangeMembers, Raft, RaftMetrics};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{Fellow, NotYet, Quorum, Types};
+use super::{NotYet, Peer, Quorum, Types};
 use crate::ask::Servers;
 
 /// How long all that was agreed on may take to be sent, and one that is new to catch up.
@@ -58,10 +58,10 @@ impl Quorum {
         let metrics = raft.metrics().borrow().clone();
         let membership = metrics.membership_config.membership();
         let (ours, leader) = (self.leads(), self.leader());
-        let known = membership.nodes().map(|(id, fellow)| Known {
+        let known = membership.nodes().map(|(id, peer)| Known {
             id: *id,
-            url: fellow.url.clone(),
-            leads: if id == me { ours } else { leader.as_ref() == Some(&fellow.url) },
+            url: peer.url.clone(),
+            leads: if id == me { ours } else { leader.as_ref() == Some(&peer.url) },
             votes: counts(&metrics, *id),
             behind: if *id == *me { None } else { behind(&metrics, *id) },
         });
@@ -83,10 +83,10 @@ impl Quorum {
         let others = self.servers().into_iter().filter(|known| known.id != id);
         ensure!(others.into_iter().all(|known| known.url != url), "there is a server at {url} already");
         self.shorten(raft).await?;
-        raft.add_learner(id, Fellow { url }, false).await?;
+        raft.add_learner(id, Peer { url }, false).await?;
         // Only then: one that is not there yet, and is counted, may leave the others without a majority.
         let last = raft.metrics().borrow().last_log_index;
-        let has_it_all = |metrics: &RaftMetrics<u64, Fellow>| {
+        let has_it_all = |metrics: &RaftMetrics<u64, Peer>| {
             let matched = metrics.replication.as_ref().and_then(|all| all.get(&id)).copied().flatten();
             matched.map(|matched| matched.index) >= last
         };
@@ -138,12 +138,12 @@ pub fn shown(id: u64) -> String {
 }
 
 /// Whether it counts for a majority, also while it changes which servers do.
-fn counts(metrics: &RaftMetrics<u64, Fellow>, id: u64) -> bool {
+fn counts(metrics: &RaftMetrics<u64, Peer>, id: u64) -> bool {
     let configs = metrics.membership_config.membership().get_joint_config();
     !configs.is_empty() && configs.iter().all(|config| config.contains(&id))
 }
 
-fn behind(metrics: &RaftMetrics<u64, Fellow>, id: u64) -> Option<u64> {
+fn behind(metrics: &RaftMetrics<u64, Peer>, id: u64) -> Option<u64> {
     let matched = metrics.replication.as_ref()?.get(&id)?;
     let has = matched.map_or(0, |matched| matched.index + 1);
     Some(metrics.last_log_index.map_or(0, |last| last + 1).saturating_sub(has))

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::dump::Dump;
-use super::{Fellow, Types};
+use super::{Peer, Types};
 use crate::ask::{Servers, ask};
 use crate::pki::Authority;
 use crate::tls::client::{Https, client};
@@ -33,7 +33,7 @@ pub(super) struct Network {
 }
 
 /// The way to one of them.
-pub(super) struct Line {
+pub(super) struct PeerConnection {
     network: Network,
     id: u64,
     url: String,
@@ -41,9 +41,9 @@ pub(super) struct Line {
 
 /// Everything that was agreed on, as one server sends it to another.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Whole {
+pub(crate) struct FullSnapshot {
     pub(super) vote: Vote<u64>,
-    pub(super) meta: SnapshotMeta<u64, Fellow>,
+    pub(super) meta: SnapshotMeta<u64, Peer>,
     pub(super) dump: Dump,
 }
 
@@ -64,21 +64,21 @@ impl Network {
         {
             return Ok(client.clone());
         }
-        let made = client(self.authority.fellow()?, self.authority.certificate())?;
+        let made = client(self.authority.server_client()?, self.authority.certificate())?;
         *known = Some((made.clone(), Instant::now()));
         Ok(made)
     }
 }
 
 impl RaftNetworkFactory<Types> for Network {
-    type Network = Line;
+    type Network = PeerConnection;
 
-    async fn new_client(&mut self, id: u64, fellow: &Fellow) -> Line {
-        Line { network: self.clone(), id, url: fellow.url.clone() }
+    async fn new_client(&mut self, id: u64, peer: &Peer) -> PeerConnection {
+        PeerConnection { network: self.clone(), id, url: peer.url.clone() }
     }
 }
 
-impl Line {
+impl PeerConnection {
     /// What the other one answers, for better or worse; an error if it does not.
     async fn send<T: DeserializeOwned, E: DeserializeOwned>(
         &self,
@@ -97,9 +97,9 @@ impl Line {
     }
 }
 
-type Answered<T> = Result<T, RPCError<u64, Fellow, RaftError<u64>>>;
+type Answered<T> = Result<T, RPCError<u64, Peer, RaftError<u64>>>;
 
-impl RaftNetwork<Types> for Line {
+impl RaftNetwork<Types> for PeerConnection {
     async fn append_entries(
         &mut self,
         message: AppendEntriesRequest<Types>,
@@ -119,10 +119,10 @@ impl RaftNetwork<Types> for Line {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<Types, Fatal<u64>>> {
-        let whole = Whole { vote, meta: snapshot.meta, dump: *snapshot.snapshot };
+        let full = FullSnapshot { vote, meta: snapshot.meta, dump: *snapshot.snapshot };
         tokio::select! {
             closed = cancel => Err(closed.into()),
-            sent = self.send("snapshot", &whole, option.hard_ttl()) => {
+            sent = self.send("snapshot", &full, option.hard_ttl()) => {
                 Ok(sent?.map_err(|error| RemoteError::new(self.id, error))?)
             }
         }

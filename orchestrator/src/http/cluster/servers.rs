@@ -117,7 +117,7 @@ async fn list_servers(State(servers): State<Servers>, asker: Asker) -> Result<Js
 
 /// Another server asks to be one of these. Not for people, and so not in `/openapi.json`.
 async fn add_server(State(servers): State<Servers>, uri: Uri, asker: Asker, body: Body) -> Result<Response, Problem> {
-    Access::fellow(&asker)?;
+    Access::server(&asker)?;
     if let Some(away) = elsewhere(&servers.quorum, &uri) {
         return Ok(away);
     }
@@ -166,23 +166,23 @@ async fn remove_server(
 }
 
 async fn append(State(servers): State<Servers>, asker: Asker, body: Body) -> Result<Response, Problem> {
-    let message = fellows(&asker, body).await?;
+    let message = of_server(&asker, body).await?;
     Ok(answered(servers.quorum.append(message).await))
 }
 
 async fn vote(State(servers): State<Servers>, asker: Asker, body: Body) -> Result<Response, Problem> {
-    let message = fellows(&asker, body).await?;
+    let message = of_server(&asker, body).await?;
     Ok(answered(servers.quorum.vote(message).await))
 }
 
 async fn snapshot(State(servers): State<Servers>, asker: Asker, body: Body) -> Result<Response, Problem> {
-    let message = fellows(&asker, body).await?;
+    let message = of_server(&asker, body).await?;
     Ok(answered(servers.quorum.install(message).await))
 }
 
 /// What another server says.
-async fn fellows<T: DeserializeOwned>(asker: &Asker, body: Body) -> Result<T, Problem> {
-    Access::fellow(asker)?;
+async fn of_server<T: DeserializeOwned>(asker: &Asker, body: Body) -> Result<T, Problem> {
+    Access::server(asker)?;
     json_within(&asker.headers, body, MAX_MESSAGE).await
 }
 
