@@ -59,6 +59,9 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 const LOG: u64 = 1000;
 const LOG_KEPT: u64 = 500;
 
+/// So many entries are sent at once to a server that has fallen behind.
+const ENTRIES_AT_ONCE: u64 = 16;
+
 /// How often it is looked whether a write is still waited for by one that leads.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -156,6 +159,7 @@ impl Quorum {
             snapshot_policy: SnapshotPolicy::LogsSinceLast(LOG),
             replication_lag_threshold: LOG + LOG_KEPT,
             max_in_snapshot_log_to_keep: LOG_KEPT,
+            max_payload_entries: ENTRIES_AT_ONCE,
             ..Config::default()
         };
         let config = Arc::new(config.validate()?);

@@ -25,7 +25,8 @@ pub enum Leadership {
     Nobodys(String),
 }
 
-/// Where a cluster is kept. What is answered with `Ok` is on the disk, all of it; what is not, may be none of it or all.
+/// Where a cluster is kept. What is answered with `Ok` is on the disk, all of it; of what is not, none may be, or all, or
+/// what comes first.
 #[async_trait]
 pub trait Records: std::fmt::Debug + Send + Sync + 'static {
     /// Which server acts by them: a store of its own has one.

@@ -126,6 +126,27 @@ async fn a_leader_that_was_stopped_for_a_while_does_not_act_when_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_large_change_reaches_all_servers_also_one_that_comes_later() {
+    let mut servers = Servers::of(2).await;
+    let hosts = [servers.node("n1").await, servers.node("n2").await];
+    servers.ask("POST", "/create", service("web", 600, "keep")).await;
+    eventually("600 replicas", SOON, async || {
+        let count = running(&hosts).len();
+        if count == 600 { Ok(()) } else { Err(count.to_string()) }
+    })
+    .await;
+    servers.wait_voters(2).await;
+    servers.add(Some(0)).await;
+    servers.wait_voters(3).await;
+    let leader = servers.leader().await;
+    servers.kill(leader).await;
+    let web = servers.ask("GET", "/v1/services/web", json!({})).await;
+    assert_eq!(web["replicas"], 600, "{web}");
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(running(&hosts).len(), 600);
+}
+
+#[tokio::test]
 async fn without_a_majority_nothing_is_answered_and_with_one_it_goes_on() {
     let mut servers = Servers::of(3).await;
     servers.ask("POST", "/create", service("web", 1, "keep")).await;

@@ -10,6 +10,9 @@ use crate::cluster::state::{Change, Cluster};
 use crate::credentials::{Credentials, Forgotten, JoinToken, Member, NotJoined, Token};
 use crate::store::StoreError;
 
+/// So many changes are one entry of the log: what is sent at once has to arrive between two heartbeats.
+const AT_ONCE: usize = 256;
+
 #[async_trait]
 impl Records for Quorum {
     fn leadership(&self) -> Leadership {
@@ -23,7 +26,10 @@ impl Records for Quorum {
     }
 
     async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.submit(Command::Keep(changes)).await.map(drop)
+        for some in changes.chunks(AT_ONCE) {
+            self.submit(Command::Keep(some.to_vec())).await?;
+        }
+        Ok(())
     }
 }
 
