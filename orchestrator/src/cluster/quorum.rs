@@ -5,8 +5,8 @@
 //! seconds from each time at which it began to ask, and a majority answered. The others elect nobody for longer than that
 //! after each answer; and one that has just started, and may have answered before, says nothing for as long.
 //!
-//! [`command`]: what is agreed on, and what each does with it; [`disk`]: the log, and what follows from it; [`dump`]: all
-//! of it, for one that has fallen behind; [`network`]: how they ask each other; [`members`]: which there are.
+//! `command`: what is agreed on, and what each does with it; `disk`: the log, and what follows from it; `dump`: all
+//! of it, for one that has fallen behind; `network`: how they ask each other; `members`: which there are.
 
 mod command;
 mod disk;
