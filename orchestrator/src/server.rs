@@ -17,7 +17,7 @@ use crate::app::first_admin;
 use crate::cluster::compose::Composed;
 use crate::cluster::meter::ClusterMeter;
 use crate::cluster::quorum::Quorum;
-use crate::cluster::records::{Leadership, Records};
+use crate::cluster::records::Records;
 use crate::cluster::remote::{Engines, look_after};
 use crate::cluster::server::{Refusal, Server};
 use crate::credentials::Credentials;
@@ -77,7 +77,7 @@ pub fn start(
             let state = settings.state.clone();
             let first = async move {
                 // Where there are several, the one that leads says who may come in first.
-                while records.leadership() != Leadership::Ours {
+                while !records.leadership().is_ours() {
                     sleep(LOOK_EVERY).await;
                 }
                 first_admin(credentials, state).await;

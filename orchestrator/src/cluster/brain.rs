@@ -101,28 +101,28 @@ impl Brain {
     /// Runs until `stop`.
     pub async fn run(mut self, health: Health, stop: CancellationToken) {
         let beat = health.task("cluster", LIMIT);
-        while self.stand_by(&beat, &stop).await {
-            self.lead(&beat, &stop).await;
+        while let Some(term) = self.stand_by(&beat, &stop).await {
+            self.lead(&term, &beat, &stop).await;
         }
         beat.finish();
     }
 
-    /// Waits until this server leads, and reads what is kept. False if it is to stop.
-    async fn stand_by(&mut self, beat: &Beat, stop: &CancellationToken) -> bool {
+    /// Waits until this server leads, and reads what is kept. Nothing if it is to stop.
+    async fn stand_by(&mut self, beat: &Beat, stop: &CancellationToken) -> Option<Leadership> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut load_at = Instant::now();
         loop {
             beat.beat(LIMIT);
             let refusal = match self.records.leadership() {
-                Leadership::Ours if Instant::now() >= load_at => match self.load().await {
-                    Ok(()) => return !stop.is_cancelled(),
+                term @ Leadership::Ours(_) if Instant::now() >= load_at => match self.load().await {
+                    Ok(()) => return Some(term).filter(|_| !stop.is_cancelled()),
                     Err(why) => {
                         load_at = Instant::now() + STORE_AGAIN;
                         Refusal::Store(why)
                     }
                 },
-                Leadership::Ours => Refusal::Away("it has not read yet what is kept".to_owned()),
+                Leadership::Ours(_) => Refusal::Away("it has not read yet what is kept".to_owned()),
                 Leadership::Anothers => {
                     self.store.iter().for_each(Condition::met);
                     Refusal::Away("another server leads".to_owned())
@@ -134,19 +134,19 @@ impl Brain {
             };
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return false,
+                () = stop.cancelled() => return None,
                 _ = ticks.tick() => {}
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Tell(_, _, answer)) => drop(answer.send(Err(refusal))),
                     Some(Ask::Job(job)) => job.refuse(refusal),
-                    None => return false,
+                    None => return None,
                 },
             }
         }
     }
 
-    /// Acts, for as long as this server leads.
-    async fn lead(&mut self, beat: &Beat, stop: &CancellationToken) {
+    /// Acts, for as long as this server leads, and no other has in between.
+    async fn lead(&mut self, term: &Leadership, beat: &Beat, stop: &CancellationToken) {
         let Cluster { id, services, nodes, slots, .. } = &self.cluster;
         info!(cluster = %id, services = services.len(), nodes = nodes.len(), slots = slots.len(), "cluster");
         self.sight = Sight { began: self.now(), ..Sight::default() };
@@ -155,7 +155,7 @@ impl Brain {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut dirty, mut look_at) = (true, Instant::now());
-        while self.records.leadership() == Leadership::Ours {
+        while self.records.leadership() == *term {
             beat.beat(LIMIT);
             tokio::select! {
                 biased;

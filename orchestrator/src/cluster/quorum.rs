@@ -15,6 +15,7 @@ mod members;
 mod network;
 mod store;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -98,8 +99,8 @@ pub struct Quorum {
     running: OnceLock<(u64, Raft<Types>)>,
     /// One change of who the servers are at a time.
     changing: tokio::sync::Mutex<()>,
-    /// Until when we lead, by the time since the machine's start.
-    lease_until: Mutex<Duration>,
+    /// Until when we lead, by the time since the machine's start, and in which term.
+    lease: Mutex<(Duration, u64)>,
 }
 
 impl std::fmt::Debug for Quorum {
@@ -119,8 +120,8 @@ impl Quorum {
     #[must_use]
     pub fn new(store: Arc<SqliteStore>, authority: Arc<Authority>, url: String, join: Option<String>) -> Self {
         let (disk, network) = (Disk::new(Arc::clone(&store)), Network::new(authority));
-        let (running, changing, lease_until) = (OnceLock::new(), tokio::sync::Mutex::default(), Mutex::default());
-        Self { store, disk, network, url, join, running, changing, lease_until }
+        let (running, changing, lease) = (OnceLock::new(), tokio::sync::Mutex::default(), Mutex::default());
+        Self { store, disk, network, url, join, running, changing, lease }
     }
 
     /// Whether what is kept there is that of one of several servers.
@@ -165,12 +166,8 @@ impl Quorum {
         let config = Arc::new(config.validate()?);
         let raft = Raft::new(me.id, config, self.network.clone(), self.disk.clone(), self.disk.clone()).await?;
         if me.founded {
-            match raft
-                .initialize(
-                    [(me.id, Peer { url: self.url.clone() })].into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-                )
-                .await
-            {
+            let alone = BTreeMap::from([(me.id, Peer { url: self.url.clone() })]);
+            match raft.initialize(alone).await {
                 Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -221,11 +218,15 @@ impl Quorum {
         loop {
             let asked = since_boot();
             match timeout(LEADER_LEASE, raft.ensure_linearizable()).await {
-                Ok(Ok(_)) => self.extend_lease(asked + LEADER_LEASE),
+                Ok(Ok(read)) => {
+                    // The leader has begun its term with an entry of its own.
+                    let term = read.map_or(0, |read| read.leader_id.term);
+                    self.set_lease(asked + LEADER_LEASE, term);
+                }
                 Ok(Err(RaftError::Fatal(error))) => {
                     return Err(anyhow::Error::new(error).context("it takes no part any more"));
                 }
-                Ok(Err(RaftError::APIError(_))) => self.extend_lease(Duration::ZERO),
+                Ok(Err(RaftError::APIError(_))) => self.set_lease(Duration::ZERO, 0),
                 // What was confirmed before holds for as long as it does.
                 Err(_) => {}
             }
@@ -241,20 +242,26 @@ impl Quorum {
         }
     }
 
-    fn extend_lease(&self, until: Duration) {
-        *self.lease_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn set_lease(&self, until: Duration, term: u64) {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = (until, term);
+    }
+
+    /// The term in which this server leads, and may act.
+    fn term(&self) -> Option<u64> {
+        let (until, term) = *self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        (since_boot() < until).then_some(term)
     }
 
     /// Whether this server leads, and may act.
     #[must_use]
     pub fn leads(&self) -> bool {
-        since_boot() < *self.lease_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.term().is_some()
     }
 
     /// Which server does, as far as we know.
     pub(super) fn leadership(&self) -> Leadership {
-        if self.leads() {
-            Leadership::Ours
+        if let Some(term) = self.term() {
+            Leadership::Ours(term)
         } else if self.leader().is_some() {
             Leadership::Anothers
         } else {

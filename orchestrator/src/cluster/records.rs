@@ -17,12 +17,20 @@ use crate::store::sqlite::SqliteStore;
 /// Which of several servers acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leadership {
-    /// We do.
-    Ours,
+    /// We do, in this term: in none of the same number has another one.
+    Ours(u64),
     /// Another one does.
     Anothers,
     /// None that we know of, for this reason.
     Nobodys(String),
+}
+
+impl Leadership {
+    /// Whether this server acts.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
 }
 
 /// Where a cluster is kept. What is answered with `Ok` is on the disk, all of it; of what is not, none may be, or all, or
@@ -31,7 +39,7 @@ pub enum Leadership {
 pub trait Records: std::fmt::Debug + Send + Sync + 'static {
     /// Which server acts by them: a store of its own has one.
     fn leadership(&self) -> Leadership {
-        Leadership::Ours
+        Leadership::Ours(0)
     }
 
     /// All of it; a new one if there is none.

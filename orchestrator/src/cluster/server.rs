@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use upbeat_service::readiness::Condition;
 
 use super::brain::Brain;
-use super::records::{Leadership, Records};
+use super::records::Records;
 use super::sight::{HEARTBEAT, Sight};
 use super::state::{Change, Cluster, Name};
 use super::wire::{Orders, Report};
@@ -141,7 +141,7 @@ impl Server {
     /// there are others, or after two seconds.
     pub async fn exchange(&self, node: &str, report: Report, waits: bool) -> Result<Arc<Orders>, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let stamp = report.stamp;
+        let (stamp, term) = (report.stamp, self.records.leadership());
         self.asks.send(Ask::Tell(node.into(), report, answer)).await.map_err(|_| away())?;
         let mut given = answered.await.map_err(|_| away())??;
         if waits {
@@ -151,7 +151,7 @@ impl Server {
             drop(timeout(about, others).await);
         }
         let orders = Arc::clone(&given.borrow());
-        if self.records.leadership() != Leadership::Ours {
+        if !term.is_ours() || self.records.leadership() != term {
             // Meanwhile, another server may have said something else.
             Err(Refusal::Away("another server leads".to_owned()))
         } else if orders.stamp.generation == 0 {

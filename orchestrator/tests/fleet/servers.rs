@@ -1,7 +1,7 @@
 //! Several servers over one set of records, of which one leads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,14 +23,15 @@ use super::{Fleet, SOON, service};
 #[derive(Clone, Debug)]
 struct Shared {
     records: MemoryRecords,
-    leads: Arc<AtomicBool>,
+    /// In which term it leads; 0 if it does not.
+    term: Arc<AtomicU64>,
     /// What is kept is not answered.
     mute: Arc<AtomicBool>,
 }
 
 impl Shared {
-    fn new(records: &MemoryRecords, leads: bool) -> Self {
-        Self { records: records.clone(), leads: Arc::new(leads.into()), mute: Arc::default() }
+    fn new(records: &MemoryRecords, term: u64) -> Self {
+        Self { records: records.clone(), term: Arc::new(term.into()), mute: Arc::default() }
     }
 
     fn server(&self) -> Server {
@@ -43,7 +44,10 @@ impl Shared {
 #[async_trait]
 impl Records for Shared {
     fn leadership(&self) -> Leadership {
-        if self.leads.load(Ordering::SeqCst) { Leadership::Ours } else { Leadership::Anothers }
+        match self.term.load(Ordering::SeqCst) {
+            0 => Leadership::Anothers,
+            term => Leadership::Ours(term),
+        }
     }
 
     async fn load(&self) -> Result<Cluster, StoreError> {
@@ -60,7 +64,7 @@ impl Records for Shared {
 async fn when_another_server_leads_nothing_is_begun_or_stopped_for_it_and_the_one_before_says_nothing_more() {
     let fleet = Fleet::of(3).await;
     fleet.kill_server();
-    let [one, other] = [true, false].map(|leads| Shared::new(&fleet.records, leads));
+    let [one, other] = [1, 0].map(|term| Shared::new(&fleet.records, term));
     let (first, second) = (one.server(), other.server());
     *fleet.server.lock().unwrap() = Some(first.clone());
     sleep(SOON).await;
@@ -72,14 +76,14 @@ async fn when_another_server_leads_nothing_is_begun_or_stopped_for_it_and_the_on
     assert!(matches!(second.read(|_| ()).await, Err(Refusal::Away(_))));
     let (before, done) = (fleet.running(), deeds(&fleet));
 
-    one.leads.store(false, Ordering::SeqCst);
+    one.term.store(0, Ordering::SeqCst);
     // Nobody leads for a while, and whoever asks the one before is told nothing.
     for _ in 0..50 {
         assert!(matches!(first.exchange("n1", Report::default(), false).await, Err(Refusal::Away(_))));
         sleep(Duration::from_millis(100)).await;
     }
     assert!(matches!(first.scale("web", 1).await, Err(Refusal::Away(_))));
-    other.leads.store(true, Ordering::SeqCst);
+    other.term.store(2, Ordering::SeqCst);
     *fleet.server.lock().unwrap() = Some(second.clone());
     sleep(Duration::from_secs(30)).await;
     assert_eq!(fleet.running(), before);
@@ -96,7 +100,7 @@ async fn when_another_server_leads_nothing_is_begun_or_stopped_for_it_and_the_on
 async fn a_node_that_waits_for_orders_when_the_leader_changes_gets_none_from_the_one_before() {
     let fleet = Fleet::of(1).await;
     fleet.kill_server();
-    let one = Shared::new(&fleet.records, true);
+    let one = Shared::new(&fleet.records, 1);
     let first = one.server();
     let orders = loop {
         match first.exchange("n1", Report::default(), false).await {
@@ -107,15 +111,31 @@ async fn a_node_that_waits_for_orders_when_the_leader_changes_gets_none_from_the
     let report = Report { stamp: Some(orders.stamp), ..Report::default() };
     let waiting = tokio::spawn(async move { first.exchange("n1", report, true).await });
     sleep(Duration::from_millis(500)).await;
-    one.leads.store(false, Ordering::SeqCst);
+    one.term.store(0, Ordering::SeqCst);
     assert!(matches!(waiting.await.unwrap(), Err(Refusal::Away(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_leads_again_knows_what_another_has_done_meanwhile() {
+    let fleet = Fleet::of(1).await;
+    fleet.kill_server();
+    let one = Shared::new(&fleet.records, 1);
+    let server = one.server();
+    *fleet.server.lock().unwrap() = Some(server.clone());
+    fleet.put(service("web", 1)).await;
+    // It did not notice that another one led: that took no time.
+    let other = Shared::new(&fleet.records, 2).server();
+    assert_eq!(other.put_service(service("web", 2), None).await, Ok((Put::Updated, 2)));
+    one.term.store(3, Ordering::SeqCst);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.put_service(service("web", 2), None).await, Ok((Put::Unchanged, 2)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_kept_though_nobody_said_so_is_known_before_anything_else_is_changed() {
     let fleet = Fleet::of(2).await;
     fleet.kill_server();
-    let one = Shared::new(&fleet.records, true);
+    let one = Shared::new(&fleet.records, 1);
     let server = one.server();
     *fleet.server.lock().unwrap() = Some(server.clone());
     sleep(SOON).await;
