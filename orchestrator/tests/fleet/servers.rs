@@ -27,11 +27,13 @@ struct Shared {
     term: Arc<AtomicU64>,
     /// What is kept is not answered.
     mute: Arc<AtomicBool>,
+    /// What is kept takes a while.
+    slow: Arc<AtomicBool>,
 }
 
 impl Shared {
     fn new(records: &MemoryRecords, term: u64) -> Self {
-        Self { records: records.clone(), term: Arc::new(term.into()), mute: Arc::default() }
+        Self { records: records.clone(), term: Arc::new(term.into()), mute: Arc::default(), slow: Arc::default() }
     }
 
     fn server(&self) -> Server {
@@ -56,6 +58,9 @@ impl Records for Shared {
 
     async fn keep(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.records.keep(changes).await?;
+        if self.slow.load(Ordering::SeqCst) {
+            sleep(SOON).await;
+        }
         if self.mute.load(Ordering::SeqCst) { Err(StoreError("as told".to_owned())) } else { Ok(()) }
     }
 }
@@ -113,6 +118,30 @@ async fn a_node_that_waits_for_orders_when_the_leader_changes_gets_none_from_the
     sleep(Duration::from_millis(500)).await;
     one.term.store(0, Ordering::SeqCst);
     assert!(matches!(waiting.await.unwrap(), Err(Refusal::Away(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_waits_while_the_one_before_is_too_busy_to_notice_gets_no_word_that_would_renew_its_lease() {
+    let fleet = Fleet::of(1).await;
+    fleet.kill_server();
+    let one = Shared::new(&fleet.records, 1);
+    let first = one.server();
+    let orders = loop {
+        match first.exchange("n1", Report::default(), false).await {
+            Ok(orders) => break orders,
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    };
+    one.slow.store(true, Ordering::SeqCst);
+    let report = Report { stamp: Some(orders.stamp), ..Report::default() };
+    let node = first.clone();
+    let waiting = tokio::spawn(async move { node.exchange("n1", report, true).await });
+    sleep(Duration::from_millis(100)).await;
+    let busy = tokio::spawn(async move { first.put_service(service("web", 0), None).await });
+    sleep(Duration::from_millis(100)).await;
+    one.term.store(0, Ordering::SeqCst);
+    let told = waiting.await.unwrap();
+    assert!(!busy.is_finished() && matches!(told, Err(Refusal::Away(_))), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,14 +105,20 @@ async fn a_leader_that_was_stopped_for_a_while_does_not_act_when_it_goes_on() {
         Err("none".to_owned())
     })
     .await;
-    let asked = servers.try_ask(before, "POST", "/create", service("web", 1, "keep"));
+    let asked = async {
+        let read = servers.try_ask(before, "GET", "/status", json!({}));
+        let write = servers.try_ask(before, "POST", "/create", service("web", 1, "keep"));
+        tokio::join!(read, write)
+    };
     let goes_on = async {
         sleep(Duration::from_millis(300)).await;
         process.signal(Signal::SIGCONT);
     };
-    let (answer, ()) = tokio::join!(asked, goes_on);
-    let (status, why) = answer.unwrap();
-    assert!([307, 503].contains(&status.as_u16()), "{status} {why}");
+    let ((read, write), ()) = tokio::join!(asked, goes_on);
+    for answer in [read, write] {
+        let (status, why) = answer.unwrap();
+        assert!([307, 503].contains(&status.as_u16()), "{status} {why}");
+    }
     servers.wait_voters(3).await;
     assert_eq!(servers.leader().await, next);
     // Of the one that leads no more, nothing is counted.
